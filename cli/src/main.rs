@@ -1,0 +1,2 @@
+//! The tollbook command line.
+fn main() {}
