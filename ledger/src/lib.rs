@@ -1,1 +1,12 @@
-//! ledger
+//! The domain of Tollbook: a usage event becomes disjoint quantities, priced lines and ledger entries.
+//! Pure: no IO, no clock, no randomness, no SQL, no wire formats, no floats.
+
+pub mod event;
+pub mod unit;
+pub mod money;
+pub mod usage;
+pub mod prices;
+pub mod price;
+pub mod entry;
+pub mod reject;
+pub mod rollup;

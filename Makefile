@@ -1,0 +1,48 @@
+# What a developer runs. `make test` is also what CI runs (.ci/run).
+
+.PHONY: help demo setup check test bench
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# One stage: prints its name, runs it, prints how long it took; the first that fails ends the run and is named.
+define stage
+@printf '\n==> %s\n' '$(1)'; started=$$(date +%s); \
+if $(2); then printf '==> %s: done in %ss\n' '$(1)' $$(( $$(date +%s) - started )); \
+else printf '==> %s: FAILED after %ss, in: %s\n' '$(1)' $$(( $$(date +%s) - started )) '$(subst ','\'',$(2))' >&2; exit 1; fi
+endef
+
+help:
+	@echo 'make demo     starts Tollbook on this machine, sends it events, shows what they cost'
+	@echo 'make test     everything CI checks: formatting, lints, documentation, all tests'
+	@echo 'make check    the quick part of it: formatting, lints, documentation'
+	@echo 'make setup    fetches what the others need beside Rust, once'
+	@echo 'make bench    measures throughput on this machine'
+
+demo: rust
+	$(call stage,set up the engine,deploy/setup/run.sh engine)
+	$(call stage,build,cargo build --release --locked -p cli)
+	@deploy/demo.sh
+
+setup: rust
+	$(call stage,set up,deploy/setup/run.sh all)
+
+check: rust
+	$(call stage,format,cargo fmt --all --check)
+	$(call stage,set up the compilers and the engine,deploy/setup/run.sh engine)
+	$(call stage,lint,cargo clippy --workspace --all-targets --locked -- -D warnings)
+	$(call stage,document,RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked)
+
+# All in the dev profile, so that the C libraries (librdkafka, OpenSSL) are built once.
+test: setup check
+	$(call stage,build,cargo build --workspace --locked && cargo test --workspace --locked --no-run)
+	$(call stage,test,cargo test --workspace --locked)
+
+bench: rust
+	$(call stage,set up,deploy/setup/run.sh all)
+	$(call stage,build,cargo build --release --locked -p cli)
+	@target/release/tollbook bench
+
+.PHONY: rust
+rust:
+	@command -v cargo > /dev/null || { \
+	  echo 'cargo is not on the PATH: install Rust $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later, with clippy and rustfmt' >&2; exit 1; }

@@ -1,0 +1,444 @@
+//! `GET /v1/requests/{request_id}`: the proof. Every attempt of one request, from what the provider reported to
+//! the amount of each line, the price row that it was priced by and the record in the log that it came from.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{OriginalUri, Path, State};
+use clickhouse::Row;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ledger::money::Decimal;
+use schemas::queries;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::auth::Authenticated;
+use crate::bounds::{Value, Values};
+use crate::entries::Selection;
+use crate::entries::row::{Entry, EntryRow, Line, Origin, ReportedCost, add, sums};
+use crate::error::Problem;
+use crate::parameters::Parameters;
+use crate::period::rfc3339;
+use crate::router::Service;
+use crate::store::Store;
+
+/// Entries of one request that are shown.
+const ENTRIES_MAX: u64 = 1_000;
+/// The kind of an entry that a usage event made; all others correct one.
+const USAGE: &str = "usage";
+
+/// The proof of one request.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Proof {
+    /// The request.
+    pub request_id: String,
+    /// Who it is billed to.
+    pub owner: Owner,
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+    /// What the attempts and corrections come to, one for each currency.
+    pub totals: Vec<Total>,
+    /// Entries that put recorded facts right.
+    pub corrections: Vec<Entry>,
+    /// The invoice that bills it, or the period that is still open.
+    pub invoice: String,
+}
+
+/// Owners of a request, as of its first attempt.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the names are the meaning")]
+pub struct Owner {
+    pub key: Option<String>,
+    pub team: Option<String>,
+    pub app: Option<String>,
+    pub environment: Option<String>,
+    pub customer: Option<String>,
+    pub project: Option<String>,
+    pub end_user: Option<String>,
+    pub workflow: Option<String>,
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Where an attempt went.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the fields are those of the usage event")]
+pub struct Route {
+    pub endpoint_family: Option<String>,
+    pub provider: Option<String>,
+    pub provider_account: Option<String>,
+    pub model: Option<String>,
+    pub alias: Option<String>,
+    pub credential: Option<String>,
+    pub route: Option<String>,
+    pub region: Option<String>,
+    pub service_tier: Option<String>,
+    pub processing: Option<String>,
+    pub speed: Option<String>,
+}
+
+/// The price row of an attempt, and why it was that one.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Matched {
+    /// Id of the row.
+    pub id: String,
+    /// Where the row was taken from.
+    pub source: Option<String>,
+    /// The version of the source.
+    pub version: Option<String>,
+    /// From when the row holds; null from the beginning of time.
+    #[schema(format = DateTime)]
+    pub effective_from: Option<String>,
+    /// How the model's name led to the row.
+    pub matched_by: Option<String>,
+    /// The conditions of the event that chose among the row's prices.
+    pub conditions: Option<String>,
+}
+
+/// One attempt at the request.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    /// Ordinal within the request.
+    pub attempt: u32,
+    /// Why it was made.
+    pub attempt_kind: Option<String>,
+    /// What failed before it.
+    pub fallback_from: Option<String>,
+    /// The event that reported it.
+    pub event_id: String,
+    /// When it started.
+    #[schema(format = DateTime)]
+    pub occurred_at: String,
+    /// When it was posted.
+    #[schema(format = DateTime)]
+    pub recorded_at: String,
+    /// Where it went.
+    pub route: Route,
+    /// HTTP status at the provider.
+    pub status: Option<u16>,
+    /// Class of the error, where there was one.
+    pub error_class: Option<String>,
+    /// What the provider charges for.
+    pub outcome: Option<String>,
+    /// Whether the response was streamed.
+    pub stream: bool,
+    /// Milliseconds to the last byte.
+    pub latency_ms: Option<u64>,
+    /// Milliseconds to the first token.
+    pub ttft_ms: Option<u64>,
+    /// What the gateway's cache did.
+    pub gateway_cache: Option<String>,
+    /// The provider's usage object, verbatim; null where there was none or it has expired.
+    #[schema(value_type = Option<Object>)]
+    pub usage: Option<Box<RawValue>>,
+    /// What usage lacks but billing needs.
+    #[schema(value_type = Option<Object>)]
+    pub context: Option<Box<RawValue>>,
+    /// Disjoint quantities of all entries by unit.
+    pub quantities: BTreeMap<String, String>,
+    /// What a gateway cache hit would have used.
+    pub quantities_avoided: BTreeMap<String, String>,
+    /// The price row of the first entry; null where none matched.
+    pub model_row: Option<Matched>,
+    /// Disjoint quantities of the first entry by unit.
+    pub units: BTreeMap<String, String>,
+    /// Lines of the first entry.
+    pub lines: Vec<Line>,
+    /// Each entry that the event made; more than one where the response billed several models.
+    pub entries: Vec<AttemptEntry>,
+    /// The provider's list price, of all entries.
+    pub list_cost: String,
+    /// What is owed to the provider, of all entries.
+    pub cost: String,
+    /// What is billed to the customer, of all entries.
+    pub charge: String,
+    /// What a gateway cache hit saved, of all entries.
+    pub cost_avoided: String,
+    /// ISO 4217 code of the amounts; null where no price matched.
+    pub currency: Option<String>,
+    /// Whether an entry has no price, or lacks one for a unit.
+    pub unpriced: bool,
+    /// Units without a price.
+    pub unpriced_units: Vec<String>,
+    /// What is noteworthy about how the quantities or the price were come by.
+    pub flags: Vec<String>,
+    /// Money that the provider or gateway reported.
+    pub reported_cost: Option<ReportedCost>,
+    /// The record in the log.
+    pub origin: Origin,
+    /// The invoice that bills the attempt, or the period that is still open.
+    pub invoice: String,
+}
+
+/// One entry of an attempt.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the fields are those of the attempt")]
+pub struct AttemptEntry {
+    pub model: Option<String>,
+    pub model_row: Option<Matched>,
+    pub units: BTreeMap<String, String>,
+    pub lines: Vec<Line>,
+    pub cost: String,
+    pub currency: Option<String>,
+}
+
+/// Totals in one currency.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[expect(missing_docs, reason = "the fields are those of the attempt")]
+pub struct Total {
+    pub currency: Option<String>,
+    pub list_cost: String,
+    pub cost: String,
+    pub charge: String,
+}
+
+#[derive(Row, Deserialize)]
+struct Published {
+    row_id: String,
+    source_name: String,
+    source_version_name: String,
+    effective_ms: i64,
+}
+
+/// The proof of one request: every attempt, quantity, price and amount.
+#[utoipa::path(
+    get, path = "/v1/requests/{request_id}", tag = "reading",
+    params(("request_id" = String, Path, description = "The request, as the gateway named it")),
+    responses((status = 200, body = Proof), (status = 404, body = crate::error::Problem, content_type = "application/problem+json")),
+    security(("token" = []))
+)]
+pub(crate) async fn request(
+    State(service): State<Service>,
+    Authenticated(caller): Authenticated,
+    OriginalUri(uri): OriginalUri,
+    Path(request_id): Path<String>,
+) -> Result<Json<Proof>, Problem> {
+    Parameters::parse(&uri)?.finish([""; 0])?;
+    let rows = Selection::of_request(&caller, &request_id).read_whole(&service.store, ENTRIES_MAX).await?;
+    let entries = rows
+        .into_iter()
+        .map(|row| {
+            let (usage, context) = row.raw();
+            let raw = (json(usage), json(context));
+            EntryRow::shown(row).map(|entry| (entry, raw))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let published = published(&service.store, entries.iter().filter_map(|(entry, _)| entry.model_row.clone())).await?;
+    proof(request_id, entries, &published).map(Json)
+}
+
+type Raw = (Option<Box<RawValue>>, Option<Box<RawValue>>);
+
+fn proof(
+    request_id: String,
+    entries: Vec<(Entry, Raw)>,
+    published: &BTreeMap<String, Published>,
+) -> Result<Proof, Problem> {
+    let totals = totals(entries.iter().map(|(entry, _)| entry))?;
+    let (usage, corrections): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(entry, _)| entry.kind == USAGE);
+    let mut by_record: BTreeMap<(u32, String, String, u32, u64), Vec<(Entry, Raw)>> = BTreeMap::new();
+    for (entry, raw) in usage {
+        let record = (
+            entry.attempt,
+            entry.occurred_at.clone(),
+            entry.origin.topic.clone(),
+            entry.origin.partition,
+            entry.origin.offset,
+        );
+        by_record.entry(record).or_default().push((entry, raw));
+    }
+    let mut groups = by_record.into_values();
+    let Some(first) = groups.next() else { return Err(Problem::not_found("request of that id")) };
+    let owner = first.first().map(|(entry, _)| owner(entry)).ok_or_else(Problem::internal)?;
+    let attempts = std::iter::once(first)
+        .chain(groups)
+        .map(|group| attempt(group, published))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Proof {
+        request_id,
+        owner,
+        invoice: attempts.first().map(|attempt| attempt.invoice.clone()).unwrap_or_default(),
+        attempts,
+        totals,
+        corrections: corrections.into_iter().map(|(entry, _)| entry).collect(),
+    })
+}
+
+fn attempt(mut group: Vec<(Entry, Raw)>, published: &BTreeMap<String, Published>) -> Result<Attempt, Problem> {
+    group.sort_by_key(|(entry, _)| entry.origin.ordinal);
+    let all: Vec<Entry> = group.iter().map(|(entry, _)| entry.clone()).collect();
+    let entries = all.iter().map(|entry| attempt_entry(entry, published)).collect();
+    let quantities = sums(all.iter().flat_map(|entry| &entry.quantities).map(texts))?;
+    let quantities_avoided = sums(all.iter().flat_map(|entry| &entry.quantities_avoided).map(texts))?;
+    let total = |amount: fn(&Entry) -> &str| {
+        all.iter().try_fold(Decimal::ZERO, |sum, entry| add(sum, amount(entry))).map(|sum| sum.to_string())
+    };
+    let (list_cost, cost, charge, cost_avoided) = (
+        total(|entry| &entry.list_cost)?,
+        total(|entry| &entry.cost)?,
+        total(|entry| &entry.charge)?,
+        total(|entry| &entry.cost_avoided)?,
+    );
+    let distinct = |names: fn(&Entry) -> &Vec<String>| {
+        let mut names: Vec<String> = all.iter().flat_map(names).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let (unpriced_units, flags) = (distinct(|entry| &entry.unpriced_units), distinct(|entry| &entry.flags));
+    let unpriced = all.iter().any(|entry| entry.unpriced);
+    let (first, (usage, context)) = group.into_iter().next().ok_or_else(Problem::internal)?;
+    Ok(Attempt {
+        model_row: matched(&first, published),
+        invoice: open_period(&first.occurred_at),
+        attempt: first.attempt,
+        attempt_kind: first.attempt_kind,
+        fallback_from: first.fallback_from,
+        event_id: first.event_id,
+        occurred_at: first.occurred_at,
+        recorded_at: first.recorded_at,
+        route: Route {
+            endpoint_family: first.endpoint_family,
+            provider: first.provider,
+            provider_account: first.provider_account,
+            model: first.model,
+            alias: first.alias,
+            credential: first.credential,
+            route: first.route,
+            region: first.region,
+            service_tier: first.service_tier,
+            processing: first.processing,
+            speed: first.speed,
+        },
+        status: first.status,
+        error_class: first.error_class,
+        outcome: first.outcome,
+        stream: first.stream,
+        latency_ms: first.latency_ms,
+        ttft_ms: first.ttft_ms,
+        gateway_cache: first.gateway_cache,
+        usage,
+        context,
+        quantities,
+        quantities_avoided,
+        units: first.quantities,
+        lines: first.lines,
+        entries,
+        list_cost,
+        cost,
+        charge,
+        cost_avoided,
+        currency: first.currency,
+        unpriced,
+        unpriced_units,
+        flags,
+        reported_cost: first.reported_cost,
+        origin: first.origin,
+    })
+}
+
+fn attempt_entry(entry: &Entry, published: &BTreeMap<String, Published>) -> AttemptEntry {
+    AttemptEntry {
+        model: entry.model.clone(),
+        model_row: matched(entry, published),
+        units: entry.quantities.clone(),
+        lines: entry.lines.clone(),
+        cost: entry.cost.clone(),
+        currency: entry.currency.clone(),
+    }
+}
+
+fn matched(entry: &Entry, published: &BTreeMap<String, Published>) -> Option<Matched> {
+    let id = entry.model_row.clone()?;
+    let row = published.get(&id);
+    let named = |name: fn(&Published) -> &String| row.map(name).filter(|name| !name.is_empty()).cloned();
+    Some(Matched {
+        source: named(|row| &row.source_name),
+        version: named(|row| &row.source_version_name),
+        effective_from: row.filter(|row| row.effective_ms != i64::MIN).map(|row| rfc3339(row.effective_ms)),
+        id,
+        matched_by: entry.matched_by.clone(),
+        conditions: entry.conditions.clone(),
+    })
+}
+
+fn owner(entry: &Entry) -> Owner {
+    Owner {
+        key: entry.key.clone(),
+        team: entry.team.clone(),
+        app: entry.app.clone(),
+        environment: entry.environment.clone(),
+        customer: entry.customer.clone(),
+        project: entry.project.clone(),
+        end_user: entry.end_user.clone(),
+        workflow: entry.workflow.clone(),
+        tags: entry.tags.clone(),
+    }
+}
+
+fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Total>, Problem> {
+    let mut sums: BTreeMap<Option<String>, [Decimal; 3]> = BTreeMap::new();
+    for entry in entries {
+        let [list_cost, cost, charge] = sums.entry(entry.currency.clone()).or_insert([Decimal::ZERO; 3]);
+        *list_cost = add(*list_cost, &entry.list_cost)?;
+        *cost = add(*cost, &entry.cost)?;
+        *charge = add(*charge, &entry.charge)?;
+    }
+    let shown = |(currency, [list_cost, cost, charge]): (Option<String>, [Decimal; 3])| Total {
+        currency,
+        list_cost: list_cost.to_string(),
+        cost: cost.to_string(),
+        charge: charge.to_string(),
+    };
+    Ok(sums.into_iter().map(shown).collect())
+}
+
+async fn published(
+    store: &Store,
+    ids: impl Iterator<Item = String>,
+) -> Result<BTreeMap<String, Published>, Problem> {
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let values = Values::default().with("row_ids", Value::Texts(ids));
+    let rows: Vec<Published> = store.open(queries::MODEL_ROW_SOURCES, values).await?;
+    Ok(rows.into_iter().map(|row| (row.row_id.clone(), row)).collect())
+}
+
+/// No month is closed yet, so every entry is in an open period: the month of its event time.
+fn open_period(occurred_at: &str) -> String {
+    let month = occurred_at
+        .parse::<Timestamp>()
+        .map(|instant| instant.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string())
+        .unwrap_or_default();
+    format!("open period {month}")
+}
+
+fn texts<'a>((unit, quantity): (&'a String, &'a String)) -> (&'a str, &'a str) {
+    (unit, quantity)
+}
+
+fn json(text: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(text.to_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_in_the_open_period_of_its_month() {
+        assert_eq!(open_period("2026-10-31T23:59:59.999Z"), "open period 2026-10");
+    }
+
+    #[test]
+    fn usage_is_shown_byte_for_byte_and_an_expired_one_is_null() {
+        let text = r#"{"prompt_tokens":  1.0e2}"#;
+        assert_eq!(json(text).unwrap().get(), text);
+        assert!(json("").is_none());
+    }
+}

@@ -1,0 +1,238 @@
+//! Runs a spend question: writes its segments into the named queries and reads the totals.
+
+use clickhouse::Row;
+use schemas::queries;
+use serde::Deserialize;
+
+use super::plan::{Segment, Source, plan};
+use super::{Position, Question, SpendRow, Unpriced};
+use crate::bounds::{Bounds, Conditions, Value, Values};
+use crate::dimension::{Filter, Kept};
+use crate::error::Problem;
+use crate::period::rfc3339;
+use crate::store::{Statement, Store};
+use crate::units::{self, FIXED};
+
+/// One row of totals as the store answers it.
+#[derive(Debug, Row, Deserialize)]
+pub(crate) struct Total {
+    bucket: i64,
+    groups: Vec<String>,
+    currency_code: String,
+    requests_total: i64,
+    attempts_total: i64,
+    units: Vec<String>,
+    quantities: Vec<String>,
+    amount_total: String,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct Count {
+    entries: i64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct UnitCount {
+    unit: String,
+    entries: i64,
+}
+
+/// The totals of a page, and one row more where there is another page.
+pub(super) async fn totals(store: &Store, bounds: &Bounds, question: &Question) -> Result<Vec<Total>, Problem> {
+    let (segments, mut conditions) = segments(bounds, question);
+    let after = after_sql(question.after.as_ref(), &mut conditions.values);
+    conditions.values =
+        conditions.values.with("limit", Value::Unsigned(question.limit.saturating_add(1)));
+    store
+        .bounded(queries::SPEND, conditions, |statement| {
+            statement
+                .slot("segments", &segments)
+                .slot("after", &after)
+                .slot("fixed_units", &units::fixed_sql())
+        })
+        .await
+}
+
+/// What of the whole question, not of the page alone, has no price.
+pub(super) async fn unpriced(
+    store: &Store,
+    bounds: &Bounds,
+    question: &Question,
+) -> Result<Option<Unpriced>, Problem> {
+    let conditions = filtered(bounds, question);
+    let segments = planned(question)
+        .iter()
+        .map(|segment| {
+            Statement::bounded(queries::SPEND_UNPRICED_SEGMENT, &conditions).slot("time", &segment.time_sql())
+        })
+        .map(|statement| statement.text().to_owned())
+        .collect::<Vec<_>>()
+        .join("\nUNION ALL\n");
+    let counts: Vec<Count> = store
+        .bounded(queries::SPEND_UNPRICED, conditions.clone(), |statement| statement.slot("segments", &segments))
+        .await?;
+    let entries: i64 = counts.iter().map(|count| count.entries).sum();
+    if entries == 0 {
+        return Ok(None);
+    }
+    let time = super::entries_sql(question.period.from, question.period.to);
+    let units: Vec<UnitCount> = store
+        .bounded(queries::UNPRICED_UNITS, conditions, |statement| statement.slot("time", &time))
+        .await?;
+    Ok(Some(Unpriced { entries, units: units.into_iter().map(|count| (count.unit, count.entries)).collect() }))
+}
+
+impl Total {
+    pub(super) fn position(&self) -> Position {
+        (self.bucket, self.groups.clone(), self.currency_code.clone())
+    }
+
+    pub(super) fn shown(self, question: &Question) -> SpendRow {
+        let from = self.bucket.saturating_mul(1000);
+        let (from, to) = match &question.buckets {
+            None => (question.period.from, question.period.to),
+            Some(buckets) => {
+                let next = buckets.starts.partition_point(|start| *start <= from);
+                (from, buckets.starts.get(next).copied().unwrap_or(buckets.end))
+            }
+        };
+        let group = question
+            .group_by
+            .iter()
+            .zip(self.groups)
+            .map(|(dimension, value)| (dimension.name(), Some(value).filter(|value| !value.is_empty())))
+            .collect();
+        let quantities =
+            question.quantities.then(|| units::by_name(self.units, self.quantities));
+        SpendRow {
+            group,
+            from: rfc3339(from),
+            to: rfc3339(to),
+            requests: self.requests_total,
+            attempts: self.attempts_total,
+            quantities,
+            amount: self.amount_total,
+            currency: Some(self.currency_code).filter(|code| !code.is_empty()),
+        }
+    }
+}
+
+/// The segments as SQL, and the conditions whose values they name.
+fn segments(bounds: &Bounds, question: &Question) -> (String, Conditions) {
+    let mut conditions = filtered(bounds, question);
+    let groups = groups_sql(question, &mut conditions.values);
+    let unit_filters: Vec<&Filter> =
+        question.filters.iter().filter(|filter| filter.dimension.kept() == Kept::InLines).collect();
+    let unit_condition = unit_filters
+        .iter()
+        .map(|filter| filter.lines_sql(&mut conditions.values))
+        .collect::<Vec<_>>()
+        .join(" AND ");
+    let by_unit = question.group_by.iter().any(|dimension| dimension.kept() == Kept::InLines);
+    let of_lines = by_unit || !unit_filters.is_empty();
+    let bounds_value = conditions.values.bind("Array(Int64)", Value::Ints(starts(question)));
+    let text = planned(question)
+        .iter()
+        .map(|segment| {
+            let query = if of_lines { queries::SPEND_LINES } else { queries::SPEND_SEGMENT };
+            let statement = Statement::bounded(query, &conditions)
+                .slot("bucket", &bucket_sql(question, segment.source, &bounds_value))
+                .slot("groups", &groups)
+                .slot("measure", question.measure.column())
+                .slot("time", &segment.time_sql());
+            if of_lines {
+                lines_slots(statement, by_unit, &unit_condition)
+            } else {
+                quantity_slots(statement, question.quantities)
+            }
+        })
+        .map(|statement| statement.text().to_owned())
+        .collect::<Vec<_>>()
+        .join("\nUNION ALL\n");
+    (text, conditions)
+}
+
+fn filtered(bounds: &Bounds, question: &Question) -> Conditions {
+    let mut conditions = Conditions::of(bounds);
+    for filter in &question.filters {
+        filter.add_to(&mut conditions);
+    }
+    conditions
+}
+
+fn planned(question: &Question) -> Vec<Segment> {
+    let kept: Vec<Kept> = question
+        .group_by
+        .iter()
+        .map(crate::dimension::Dimension::kept)
+        .chain(question.filters.iter().map(|filter| filter.dimension.kept()))
+        .collect();
+    plan(&question.period, question.interval, question.buckets.as_ref(), &kept)
+}
+
+fn starts(question: &Question) -> Vec<i64> {
+    question
+        .buckets
+        .as_ref()
+        .map(|buckets| buckets.starts.iter().map(|start| start / 1000).collect())
+        .unwrap_or_default()
+}
+
+fn bucket_sql(question: &Question, source: Source, starts: &str) -> String {
+    if question.buckets.is_some() {
+        format!("roundDown({}, {starts})", source.slot_seconds())
+    } else {
+        "toInt64(0)".to_owned()
+    }
+}
+
+fn groups_sql(question: &Question, values: &mut Values) -> String {
+    if question.group_by.is_empty() {
+        return "CAST([], 'Array(String)')".to_owned();
+    }
+    let texts: Vec<String> = question
+        .group_by
+        .iter()
+        .map(|dimension| format!("toString({})", dimension.expression(values)))
+        .collect();
+    format!("[{}]", texts.join(", "))
+}
+
+fn quantity_slots(statement: Statement, quantities: bool) -> Statement {
+    if quantities {
+        let sums: Vec<String> = FIXED.iter().map(|unit| format!("sum({unit})")).collect();
+        statement
+            .slot("fixed", &format!("[{}]", sums.join(", ")))
+            .slot("rest", "sumMap(line_units, line_quantities)")
+    } else {
+        statement
+            .slot("fixed", "CAST([], 'Array(Int64)')")
+            .slot("rest", "CAST(([], []), 'Tuple(Array(LowCardinality(String)), Array(Decimal(38, 18)))')")
+    }
+}
+
+fn lines_slots(statement: Statement, by_unit: bool, unit_condition: &str) -> Statement {
+    let fixed: Vec<String> = FIXED
+        .iter()
+        .map(|unit| {
+            let price = units::price_column(unit);
+            format!("('{unit}', toDecimal128({unit}, 18), toDecimal256({unit}, 0) * {price})")
+        })
+        .collect();
+    let parts = if by_unit {
+        "arrayMap(name -> arrayFilter(line -> line.1 = name, lines), arrayDistinct(arrayMap(line -> line.1, lines)))"
+    } else {
+        "[lines]"
+    };
+    statement
+        .slot("fixed_lines", &fixed.join(",\n            "))
+        .slot("unit_condition", if unit_condition.is_empty() { "true" } else { unit_condition })
+        .slot("parts", parts)        }
+
+fn after_sql(after: Option<&Position>, values: &mut Values) -> String {
+    let Some((bucket, groups, currency)) = after else { return "true".to_owned() };
+    let bucket = values.bind("Int64", Value::Int(*bucket));
+    let groups = values.bind_texts(groups);
+    let currency = values.bind_text(currency);
+    format!("(bucket, groups, currency_code) > ({bucket}, {groups}, {currency})")
+}

@@ -1,0 +1,181 @@
+//! The store as the API sees it: runs the named queries with limits of time, rows and memory, and turns what the
+//! store says into problems. The client is private, so every query goes through here.
+
+use axum::http::StatusCode;
+use clickhouse::query::Query;
+use clickhouse::{Client, RowOwned, RowRead};
+use schemas::queries::{Bounded, Open};
+
+use crate::bounds::{Conditions, Values};
+use crate::error::Problem;
+
+/// Limits of one query.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Seconds that a query may take.
+    pub seconds_max: u64,
+    /// Rows that a query may read.
+    pub rows_max: u64,
+    /// Bytes of memory that a query may take.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { seconds_max: 30, rows_max: 200_000_000, memory_bytes_max: 2_000_000_000 }
+    }
+}
+
+/// The store, behind its limits.
+#[derive(Clone)]
+pub(crate) struct Store {
+    client: Client,
+    limits: Limits,
+}
+
+/// The text of a query whose slots are being filled.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    text: String,
+}
+
+impl Statement {
+    pub(crate) fn open(query: Open) -> Self {
+        Self { text: query.text().to_owned() }
+    }
+
+    pub(crate) fn bounded(query: Bounded, conditions: &Conditions) -> Self {
+        Self { text: query.text().to_owned() }.slot("conditions", &conditions.sql())
+    }
+
+    /// Fills a slot with SQL of our own.
+    pub(crate) fn slot(self, name: &str, sql: &str) -> Self {
+        Self { text: self.text.replace(&format!("{{{{{name}}}}}"), sql) }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Store {
+    pub(crate) fn new(client: Client, limits: Limits) -> Self {
+        Self { client, limits }
+    }
+
+    /// Runs a query over customers' rows; `fill` fills its other slots.
+    pub(crate) async fn bounded<T: RowOwned + RowRead>(
+        &self,
+        query: Bounded,
+        conditions: Conditions,
+        fill: impl FnOnce(Statement) -> Statement,
+    ) -> Result<Vec<T>, Problem> {
+        let statement = fill(Statement::bounded(query, &conditions));
+        self.run(statement, conditions.values).await
+    }
+
+    /// Runs a query over what belongs to no customer.
+    pub(crate) async fn open<T: RowOwned + RowRead>(&self, query: Open, values: Values) -> Result<Vec<T>, Problem> {
+        self.run(Statement::open(query), values).await
+    }
+
+    /// Runs a query over what belongs to no customer, with slots.
+    pub(crate) async fn open_with<T: RowOwned + RowRead>(
+        &self,
+        query: Open,
+        values: Values,
+        fill: impl FnOnce(Statement) -> Statement,
+    ) -> Result<Vec<T>, Problem> {
+        self.run(fill(Statement::open(query)), values).await
+    }
+
+    /// Whether the store answers; the text of the error says what it said.
+    pub(crate) async fn check(&self) -> Result<(), String> {
+        self.client.query("SELECT 1").execute().await.map_err(|error| chain(&error))
+    }
+
+    async fn run<T: RowOwned + RowRead>(&self, statement: Statement, values: Values) -> Result<Vec<T>, Problem> {
+        let query = values.into_pairs().into_iter().fold(self.query(statement.text()), |query, (name, value)| {
+            query.param(&name, value)
+        });
+        query.fetch_all::<T>().await.map_err(|error| self.problem(&error))
+    }
+
+    fn query(&self, text: &str) -> Query {
+        self.client
+            .query(text)
+            .with_setting("max_execution_time", self.limits.seconds_max.to_string())
+            .with_setting("max_rows_to_read", self.limits.rows_max.to_string())
+            .with_setting("max_memory_usage", self.limits.memory_bytes_max.to_string())
+    }
+
+    fn problem(&self, error: &clickhouse::error::Error) -> Problem {
+        let text = chain(error);
+        match code(&text) {
+            Some(158) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "query-too-large",
+                "The question reads too much",
+                format!(
+                    "the question would read more than {} rows; shorten the period, or group and filter by customer, \
+                     team, model, provider, app, environment or key alone, whose totals are kept by day",
+                    self.limits.rows_max
+                ),
+            ),
+            Some(159 | 209) => Problem::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "query-too-slow",
+                "The question took too long",
+                format!(
+                    "the question took longer than {} s; shorten the period or ask for fewer groups",
+                    self.limits.seconds_max
+                ),
+            ),
+            Some(241) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "query-too-large",
+                "The question needs too much memory",
+                "the question has too many groups for the store's memory; shorten the period or ask for fewer groups",
+            ),
+            None if matches!(error, clickhouse::error::Error::Network(_)) => {
+                tracing::error!(error = text, "The store cannot be reached");
+                Problem::unavailable("the store cannot be reached; try again, or ask its operator")
+            }
+            _ => {
+                tracing::error!(error = text, "The store refused a query");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+/// The whole chain of an error in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let next = source.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = source.source();
+    }
+    text
+}
+
+/// The number in `Code: 241. DB::Exception…`.
+fn code(text: &str) -> Option<u32> {
+    let (_, rest) = text.split_once("Code: ")?;
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stores_code_is_read_from_its_text() {
+        assert_eq!(code("bad response: Code: 158. DB::Exception: Limit for rows"), Some(158));
+        assert_eq!(code("network error: connection refused"), None);
+    }
+}

@@ -1,0 +1,516 @@
+//! ClickHouse's HTTP interface: one handler that reads a request, runs its statement on a worker thread
+//! and turns what comes of it into the answer. Knows nothing of the engine's C interface.
+
+use crate::{
+    blocks,
+    body::{self, Pieces},
+    exception::{Exception, code},
+    format,
+    library::Counts,
+    registry::{CancelOnDrop, Registry, Running},
+    request::Request,
+    session::{Connector, Sessions},
+    sql::{self, Head, Lane},
+    worker::{Action, Data, Event, Job},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request as HttpRequest, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use secrecy::SecretString;
+use std::{
+    fmt::Write as _,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use uuid::Uuid;
+
+/// A statement without its data is at most so long.
+const TEXT_BYTES_MAX: usize = 16 << 20;
+/// `INSERT INTO … FORMAT …`, in front of the data, is at most so long.
+const INSERT_HEAD_BYTES_MAX: usize = 256 << 10;
+/// So much of a body is read on for a client that is still sending when its statement has failed.
+const DRAIN_BYTES_MAX: usize = 256 << 20;
+/// Pieces under way between a connection and its worker.
+const PIECES_UNDER_WAY: usize = 4;
+const CHANGES_MAX: usize = 2;
+const CONTROLS_MAX: usize = 4;
+const WAITING_MAX: usize = 256;
+const COMPRESSED_PIECE_BYTES: usize = 1 << 20;
+
+/// What all requests share.
+pub(crate) struct Service {
+    connector: Arc<Connector>,
+    registry: Arc<Registry>,
+    sessions: Arc<Sessions>,
+    secret: SecretString,
+    lanes: Lanes,
+    stopping: AtomicBool,
+}
+
+impl Service {
+    pub(crate) fn new(
+        connector: Arc<Connector>,
+        registry: Arc<Registry>,
+        secret: SecretString,
+        selects_max: usize,
+        inserts_max: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            connector,
+            registry,
+            sessions: Arc::default(),
+            secret,
+            lanes: Lanes::new(selects_max, inserts_max),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on statements are refused; those under way go on.
+    pub(crate) fn refuse_new(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.sessions.close_idle();
+    }
+
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/ping", get(|| async { "Ok.\n" }))
+            .route("/", get(handle).post(handle))
+            .with_state(Arc::clone(self))
+    }
+}
+
+/// How many statements of each kind run at a time; the others wait in line.
+struct Lanes {
+    select: Semaphore,
+    insert: Semaphore,
+    change: Semaphore,
+    control: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl Lanes {
+    fn new(selects_max: usize, inserts_max: usize) -> Self {
+        Self {
+            select: Semaphore::new(selects_max.max(1)),
+            insert: Semaphore::new(inserts_max.max(1)),
+            change: Semaphore::new(CHANGES_MAX),
+            control: Semaphore::new(CONTROLS_MAX),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    async fn enter(&self, lane: Lane, running: &Running) -> Result<SemaphorePermit<'_>, Exception> {
+        let semaphore = match lane {
+            Lane::Select => &self.select,
+            Lane::Insert => &self.insert,
+            Lane::Change => &self.change,
+            Lane::Control => &self.control,
+        };
+        if let Ok(permit) = semaphore.try_acquire() {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::enter(&self.waiting)?;
+        tokio::select! {
+            permit = semaphore.acquire() => permit.map_err(|_| stopping()),
+            () = running.entry.cancelled.cancelled() => Err(Exception::cancelled()),
+        }
+    }
+}
+
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Result<Self, Exception> {
+        let waiting = Self(count);
+        if count.fetch_add(1, Ordering::SeqCst) < WAITING_MAX {
+            return Ok(waiting);
+        }
+        Err(Exception::new(
+            code::TOO_MANY_SIMULTANEOUS_QUERIES,
+            "TOO_MANY_SIMULTANEOUS_QUERIES",
+            format_args!("Too many simultaneous queries: {WAITING_MAX} are waiting already"),
+        ))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What the answer needs to know of its request.
+#[derive(Debug, Clone)]
+struct Reply {
+    query_id: String,
+    format: String,
+    compress: bool,
+}
+
+async fn handle(State(service): State<Arc<Service>>, http: HttpRequest) -> Response {
+    let (parts, body) = http.into_parts();
+    let request = match Request::parse(&parts.uri, &parts.headers) {
+        Ok(request) => request,
+        Err(exception) => return refusal(&exception, None),
+    };
+    if let Err(exception) = request.authenticate(&service.secret) {
+        return refusal(&exception, None);
+    }
+    let asks_nothing = request.query.is_none() && parts.method == Method::GET;
+    if asks_nothing {
+        return "Ok.\n".into_response();
+    }
+    let mut reply = Reply {
+        query_id: request.query_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string()),
+        format: "TabSeparated".into(),
+        compress: request.compress,
+    };
+    let mut pieces = body::pieces(body, request.packing);
+    match answer(&service, request, &parts.method, &parts.headers, &mut pieces, &mut reply).await {
+        Ok(response) => response,
+        Err(exception) => {
+            body::drain(&mut pieces, DRAIN_BYTES_MAX).await;
+            refusal(&exception, Some(&reply))
+        }
+    }
+}
+
+async fn answer(
+    service: &Arc<Service>,
+    mut request: Request,
+    method: &Method,
+    headers: &HeaderMap,
+    pieces: &mut Pieces,
+    reply: &mut Reply,
+) -> Result<Response, Exception> {
+    if service.stopping.load(Ordering::SeqCst) {
+        return Err(stopping());
+    }
+    if let Some(boundary) = boundary(headers) {
+        let form = std::mem::replace(pieces, stream::empty().boxed());
+        read_form(form, boundary, &mut request).await?;
+    }
+    let statement = read_statement(request.query.take(), pieces).await?;
+    let lane = sql::lane(&statement.text);
+    let reads = matches!(lane, Lane::Select | Lane::Control) && sql::kill(&statement.text).is_none();
+    if method == Method::GET && !reads {
+        let text = "Cannot execute query in readonly mode. For queries over HTTP, method GET implies \
+                    readonly. You should use method POST for modifying queries";
+        return Err(Exception::new(code::READONLY, "READONLY", text));
+    }
+    let running = service.registry.enter(&reply.query_id, &statement.text, kind(lane))?;
+    let cancel = (lane != Lane::Change).then(|| running.cancel_on_drop());
+    let permit = service.lanes.enter(lane, &running).await?;
+    let default_format = request.default_format.take().unwrap_or_else(|| "TabSeparated".into());
+    reply.format = sql::output_format(&statement.text).unwrap_or_else(|| default_format.clone());
+
+    let (events_in, mut events) = mpsc::channel(PIECES_UNDER_WAY);
+    let (action, data) = statement.into_action();
+    let entry = Arc::clone(&running.entry);
+    let job = Job {
+        action,
+        running,
+        lease: request.session.as_ref().map(|session| service.sessions.take(session)).transpose()?,
+        database: request.database,
+        settings: request.settings,
+        parameters: request.parameters,
+        default_format,
+        whole: request.wait_end_of_query,
+        events: events_in,
+    };
+    start(service, lane, permit, job);
+
+    let first = match data {
+        Some((first_piece, sender)) => {
+            tokio::select! {
+                biased;
+                () = send_data(first_piece, pieces, &sender) => {}
+                () = entry.cancelled.cancelled() => return Err(Exception::cancelled()),
+            }
+            drop(sender);
+            events.recv().await
+        }
+        None => events.recv().await,
+    };
+    match first {
+        Some(Event::Begin(counts)) => Ok(begin(reply, counts, events, cancel)),
+        Some(Event::Failed(exception)) => Err(exception),
+        Some(Event::Piece(_) | Event::End) | None => {
+            Err(Exception::new(code::LOGICAL_ERROR, "LOGICAL_ERROR", "The statement ended without an answer"))
+        }
+    }
+}
+
+/// Starts the job on a thread that may block; the permit is free again when the job has ended.
+fn start(service: &Arc<Service>, lane: Lane, permit: SemaphorePermit<'_>, job: Job) {
+    permit.forget();
+    let service = Arc::clone(service);
+    tokio::task::spawn_blocking(move || {
+        let _free = Free { lanes: &service.lanes, lane };
+        job.run(&service.connector);
+    });
+}
+
+/// Gives a permit back, also when the job panics.
+struct Free<'a> {
+    lanes: &'a Lanes,
+    lane: Lane,
+}
+
+impl Drop for Free<'_> {
+    fn drop(&mut self) {
+        match self.lane {
+            Lane::Select => self.lanes.select.add_permits(1),
+            Lane::Insert => self.lanes.insert.add_permits(1),
+            Lane::Change => self.lanes.change.add_permits(1),
+            Lane::Control => self.lanes.control.add_permits(1),
+        }
+    }
+}
+
+/// A statement as it came in.
+struct Statement {
+    /// Without an INSERT's FORMAT and data.
+    text: Bytes,
+    insert: Option<Insert>,
+}
+
+/// What an INSERT has behind its statement.
+struct Insert {
+    format: String,
+    /// The beginning of its data; the rest is still in the body.
+    first: Bytes,
+    /// The whole text, where it is short and holds all the data: another statement may hide behind VALUES.
+    checked: Option<Bytes>,
+}
+
+type DataEnd = (Bytes, mpsc::Sender<Data>);
+
+impl Statement {
+    fn into_action(self) -> (Action, Option<DataEnd>) {
+        match self.insert {
+            None => (Action::Statement(self.text), None),
+            Some(Insert { format, first, checked }) => {
+                let (sender, data) = mpsc::channel(PIECES_UNDER_WAY);
+                (Action::Insert { statement: self.text, format, checked, data }, Some((first, sender)))
+            }
+        }
+    }
+}
+
+/// Reads the statement: the URL's, with the body behind it, or the body's. An INSERT's data stays in `pieces`.
+async fn read_statement(query: Option<String>, pieces: &mut Pieces) -> Result<Statement, Exception> {
+    let from_url = query.as_deref().is_some_and(|query| !query.trim().is_empty());
+    let mut text = BytesMut::from(query.unwrap_or_default().as_bytes());
+    if from_url {
+        // As a server: a line end between the URL's part and the body's.
+        text.extend_from_slice(b"\n");
+    }
+    let mut whole = false;
+    loop {
+        match sql::head(&text, whole) {
+            Head::Insert { statement_end, format, data_start } => {
+                if format == "Values" {
+                    whole = whole || read_to(&mut text, pieces, INSERT_HEAD_BYTES_MAX).await?;
+                }
+                let text = text.freeze();
+                let checked = (whole && data_start < text.len()).then(|| text.clone());
+                let insert = Insert { format, first: text.slice(data_start..), checked };
+                return Ok(Statement { text: text.slice(..statement_end), insert: Some(insert) });
+            }
+            Head::FromInfile => {
+                let text = "FROM INFILE is not allowed over HTTP: send the data in the request's body";
+                return Err(Exception::new(code::UNKNOWN_TYPE_OF_QUERY, "UNKNOWN_TYPE_OF_QUERY", text));
+            }
+            Head::Statement if whole => return Ok(Statement { text: text.freeze(), insert: None }),
+            Head::Unfinished if text.len() > INSERT_HEAD_BYTES_MAX => return Err(too_large(INSERT_HEAD_BYTES_MAX)),
+            Head::Statement | Head::Unfinished => {}
+        }
+        match pieces.next().await {
+            Some(piece) => text.extend_from_slice(&piece?),
+            None => whole = true,
+        }
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(too_large(TEXT_BYTES_MAX));
+        }
+    }
+}
+
+/// Reads on until the body ends, `true`, or `text` is longer than `bytes_max`.
+async fn read_to(text: &mut BytesMut, pieces: &mut Pieces, bytes_max: usize) -> Result<bool, Exception> {
+    while text.len() <= bytes_max {
+        match pieces.next().await {
+            Some(piece) => text.extend_from_slice(&piece?),
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// Hands the body to the worker; leaves early when the worker has ended.
+async fn send_data(first: Bytes, pieces: &mut Pieces, worker: &mpsc::Sender<Data>) {
+    if !first.is_empty() && worker.send(Data::Piece(first)).await.is_err() {
+        return;
+    }
+    loop {
+        let data = match pieces.next().await {
+            Some(Ok(piece)) => Data::Piece(piece),
+            Some(Err(exception)) => Data::Broken(exception),
+            None => Data::End,
+        };
+        let last = !matches!(data, Data::Piece(_));
+        if worker.send(data).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn boundary(headers: &HeaderMap) -> Option<String> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    multer::parse_boundary(content_type).ok()
+}
+
+/// Reads a form: `query` and parameters, as clients send them that keep values out of the URL.
+async fn read_form(form: Pieces, boundary: String, request: &mut Request) -> Result<(), Exception> {
+    let bad = |error: &dyn std::fmt::Display| {
+        Exception::new(code::BAD_ARGUMENTS, "BAD_ARGUMENTS", format_args!("Cannot read the form: {error}"))
+    };
+    let form = form.map(|piece| piece.map_err(|exception| io::Error::other(exception.to_string())));
+    let limits = multer::SizeLimit::new().whole_stream(u64::try_from(TEXT_BYTES_MAX).unwrap_or(u64::MAX));
+    let constraints = multer::Constraints::new().size_limit(limits);
+    let mut form = multer::Multipart::with_constraints(form, boundary, constraints);
+    while let Some(field) = form.next_field().await.map_err(|error| bad(&error))? {
+        if field.file_name().is_some() {
+            let text = "External data in a form is not supported";
+            return Err(Exception::new(code::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", text));
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let value = field.text().await.map_err(|error| bad(&error))?;
+        request.set(&name, value)?;
+    }
+    Ok(())
+}
+
+fn begin(
+    reply: &Reply,
+    counts: Option<Counts>,
+    events: mpsc::Receiver<Event>,
+    cancel: Option<CancelOnDrop>,
+) -> Response {
+    let tag = Uuid::new_v4().simple().to_string()[..16].to_owned();
+    let mut response = Response::new(Body::empty());
+    set_headers(response.headers_mut(), reply);
+    put(response.headers_mut(), "x-clickhouse-summary", &summary(counts.unwrap_or_default()));
+    put(response.headers_mut(), "x-clickhouse-exception-tag", &tag);
+    let state = (events, cancel, false);
+    let compress = reply.compress;
+    *response.body_mut() = Body::from_stream(stream::unfold(state, move |(mut events, cancel, ended)| {
+        let tag = tag.clone();
+        async move {
+            if ended {
+                return None;
+            }
+            let (piece, ended) = match events.recv().await {
+                Some(Event::Piece(piece)) => (pack(piece, compress), false),
+                Some(Event::End) => return None,
+                Some(Event::Failed(exception)) => (pack(exception.frame(&tag).into(), compress), true),
+                Some(Event::Begin(_)) => (Ok(Bytes::new()), false),
+                // The worker is gone without an end: the client must not take this for one.
+                None => (Err(io::Error::other("the statement broke off")), true),
+            };
+            Some((piece, (events, cancel, ended)))
+        }
+    }));
+    response
+}
+
+fn pack(piece: Bytes, compress: bool) -> io::Result<Bytes> {
+    if !compress {
+        return Ok(piece);
+    }
+    let mut packed = Vec::new();
+    for part in piece.chunks(COMPRESSED_PIECE_BYTES) {
+        packed.extend(blocks::pack(part).ok_or_else(|| io::Error::other("cannot compress the answer"))?);
+    }
+    Ok(packed.into())
+}
+
+fn refusal(exception: &Exception, reply: Option<&Reply>) -> Response {
+    let text = Bytes::from(format!("{exception}\n"));
+    let body = match reply {
+        Some(reply) => pack(text.clone(), reply.compress).unwrap_or(text),
+        None => text,
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = exception.status();
+    if exception.code == code::ABORTED && exception.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    if let Some(reply) = reply {
+        set_headers(response.headers_mut(), reply);
+    }
+    put(response.headers_mut(), "content-type", "text/plain; charset=UTF-8");
+    put(response.headers_mut(), "x-clickhouse-exception-code", &exception.code.to_string());
+    response
+}
+
+fn set_headers(headers: &mut HeaderMap, reply: &Reply) {
+    put(headers, "content-type", format::content_type(&reply.format));
+    put(headers, "x-clickhouse-query-id", &reply.query_id);
+    put(headers, "x-clickhouse-format", &reply.format);
+    put(headers, "x-clickhouse-server-display-name", "engine");
+    put(headers, "x-clickhouse-timezone", "UTC");
+}
+
+/// Sets a header, unless the client's own text cannot stand in one.
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn summary(counts: Counts) -> String {
+    let mut text = String::from("{");
+    for (name, value) in [
+        ("read_rows", counts.rows_read),
+        ("read_bytes", counts.bytes_read),
+        ("written_rows", counts.rows_written),
+        ("written_bytes", counts.bytes_written),
+        ("result_rows", counts.rows),
+    ] {
+        let _ = write!(text, "\"{name}\":\"{value}\",");
+    }
+    text.push_str("\"total_rows_to_read\":\"0\"}");
+    text
+}
+
+fn kind(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Select | Lane::Control => "Select",
+        Lane::Insert => "Insert",
+        Lane::Change => "Other",
+    }
+}
+
+fn stopping() -> Exception {
+    Exception::new(code::ABORTED, "ABORTED", "The engine is stopping")
+}
+
+fn too_large(bytes_max: usize) -> Exception {
+    Exception::new(
+        code::QUERY_IS_TOO_LARGE,
+        "QUERY_IS_TOO_LARGE",
+        format_args!("The statement is longer than {bytes_max} bytes"),
+    )
+}

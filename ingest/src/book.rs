@@ -1,0 +1,105 @@
+//! The worker's sight of the command log: which commands are in force, as of when, and the price book that they
+//! make. A batch is priced with the book of its own position, also when it is run again much later.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ledger::event::Millis;
+use ledger::prices::PriceBook;
+use parking_lot::Mutex;
+use schemas::log::COMMANDS_TOPIC;
+
+use crate::batch::MakeError;
+use crate::store::Store;
+
+const SIGHT: &str = include_str!("../../schemas/clickhouse/queries/commands_sight.sql");
+const BOOK: &str = include_str!("../../schemas/clickhouse/queries/book_rows.sql");
+
+/// Books that are kept: the present one, and the few that batches under way or recoveries ask for.
+const BOOKS_MAX: usize = 4;
+
+/// How far the command log is known to be carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clickhouse::Row, serde::Deserialize)]
+pub struct Sight {
+    /// Commands with a smaller offset are carried out.
+    pub through: u64,
+    /// Every command logged before this instant is among them, in milliseconds since 1970; 0 where nobody has said.
+    pub as_of: i64,
+}
+
+impl Sight {
+    /// Milliseconds since the command log was last known to be carried out to its end.
+    #[must_use]
+    pub fn age_ms(&self) -> i64 {
+        wall_clock().0 - self.as_of
+    }
+}
+
+/// This machine's time.
+#[must_use]
+pub fn wall_clock() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Price books by position of the command log.
+pub struct Books {
+    store: Store,
+    kept: Mutex<Vec<(u64, Arc<PriceBook>)>>,
+}
+
+#[derive(clickhouse::Row, serde::Deserialize)]
+struct BookRow {
+    row_id: String,
+    body: String,
+    effective_from: Option<i64>,
+}
+
+impl Books {
+    /// Books that are read from that store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// Looks how far the command log is carried out.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub fn sight(&self) -> Result<Sight, clickhouse::error::Error> {
+        let client = self.store.client();
+        self.store.block_on(client.query(SIGHT).param("topic", COMMANDS_TOPIC).fetch_one())
+    }
+
+    /// The book that the commands before `through` make.
+    ///
+    /// # Errors
+    /// Where the store does not answer, or a published row cannot be read by this version.
+    pub fn at(&self, through: u64) -> Result<Arc<PriceBook>, MakeError> {
+        let mut kept = self.kept.lock();
+        if let Some((_, book)) = kept.iter().find(|(position, _)| *position == through) {
+            return Ok(book.clone());
+        }
+        let book = Arc::new(self.read(through)?);
+        if kept.len() == BOOKS_MAX {
+            kept.remove(0);
+        }
+        kept.push((through, book.clone()));
+        Ok(book)
+    }
+
+    fn read(&self, through: u64) -> Result<PriceBook, MakeError> {
+        let unreadable = |detail: String| MakeError::Book { through, detail };
+        let query = self.store.client().query(BOOK).param("topic", COMMANDS_TOPIC).param("through", through);
+        let rows: Vec<BookRow> =
+            self.store.block_on(query.fetch_all()).map_err(|error| unreadable(error.to_string()))?;
+        let mut parsed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut model_row = schemas::prices::row::parse(&row.body)
+                .map_err(|error| unreadable(format!("row {}: {error}", row.row_id)))?;
+            model_row.effective_from = row.effective_from.map(Millis);
+            parsed.push(model_row);
+        }
+        PriceBook::new(parsed).map_err(|error| unreadable(error.to_string()))
+    }
+}

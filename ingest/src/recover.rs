@@ -1,0 +1,335 @@
+//! Brings one partition to a state from which it can go on: at assignment, and after any answer that was not a
+//! clean one. Reads what was announced and what the ledger holds, and completes the batch between them; the same
+//! code whoever left it open. Never sends before reading back.
+
+use std::time::Duration;
+
+use ledger::event::Millis;
+
+use crate::batch::{Chosen, Held, MakeError, Maker};
+use crate::intent::{self, Intent, Mark};
+use crate::source::{self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest};
+use crate::store::{self, Closed, Scope, Store};
+
+/// Where a partition goes on.
+pub struct Ready<State> {
+    /// The first offset of the next batch.
+    pub next: u64,
+    /// The last record before it.
+    pub before: Option<Mark>,
+    /// What the maker carries on with.
+    pub state: State,
+}
+
+/// Why a partition cannot go on yet, or not at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something did not answer; to be tried again.
+    #[error("{partition} cannot be recovered yet")]
+    Again {
+        /// The partition.
+        partition: Partition,
+        /// What did not answer.
+        #[source]
+        source: Cause,
+    },
+    /// The group has to be left and joined anew.
+    #[error("{0}: the intent has no answer")]
+    Rejoin(Partition),
+    /// The partition went to another worker meanwhile.
+    #[error("{0} was revoked during recovery")]
+    Revoked(Partition),
+    /// Log and ledger disagree in a way that going on would lose or double something.
+    #[error("{partition}: {what}; nothing was changed, see `tollbook audit` and repair with `tollbook audit --repair`")]
+    Refused {
+        /// The partition.
+        partition: Partition,
+        /// What was seen.
+        what: String,
+    },
+}
+
+/// What did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The source.
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// The announcement.
+    #[error(transparent)]
+    Announce(AnnounceError),
+    /// The maker.
+    #[error(transparent)]
+    Make(#[from] MakeError),
+    /// An insert of the partition still runs in the store.
+    #[error("an insert of the partition still runs in the store")]
+    Unsettled,
+    /// The lease ran out before all was sent; what was sent stays, the rest follows.
+    #[error("the batch was not whole within the lease")]
+    NotWhole,
+}
+
+/// What recovery works with.
+pub struct Recovery<'a, M: Maker> {
+    /// The store.
+    pub store: &'a Store,
+    /// The maker of the topic's rows.
+    pub maker: &'a M,
+    /// Keeps the intents.
+    pub announcer: &'a dyn Announcer,
+    /// How long a lease is.
+    pub lease: Duration,
+    /// Name of this worker.
+    pub worker: &'a str,
+    /// The window of duplicates of new batches.
+    pub window: u64,
+    /// The partition.
+    pub partition: &'a Partition,
+    /// Epoch of its assignment.
+    pub epoch: u64,
+    /// The store's time when it was assigned; `None` where no old writer can be running.
+    pub assigned_at: Option<Millis>,
+}
+
+/// What log and ledger say of a partition, taken together.
+enum Position {
+    /// Everything announced is in the ledger.
+    Closed { next: u64, before: Option<Mark> },
+    /// That intent may be in the ledger in part.
+    Open(Intent),
+}
+
+impl<M: Maker> Recovery<'_, M> {
+    /// Recovers the partition.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn run(&self, source: &mut dyn Source) -> Result<Ready<M::State>, Error> {
+        match self.position(source)? {
+            Position::Closed { next, before } => self.ready(next, before),
+            Position::Open(intent) => {
+                tracing::info!(
+                    kafka.partition = %self.partition, first = intent.first, next = intent.next,
+                    "Completing the announced batch [{}, {}) of {}", intent.first, intent.next, self.partition
+                );
+                self.complete(source, intent)
+            }
+        }
+    }
+
+    /// Compares what is announced with what is posted.
+    fn position(&self, source: &dyn Source) -> Result<Position, Error> {
+        let committed = source.committed(self.partition).map_err(|error| self.again(error))?;
+        let closed = self.store.closed(self.partition).map_err(|error| self.again(error))?;
+        let Some(Committed { offset, metadata }) = committed else {
+            return self.never_announced(source, closed);
+        };
+        let intent = Intent::parse(offset, &metadata).map_err(|error| self.unreadable(offset, closed, &error))?;
+        let bounds = source.bounds(self.partition).map_err(|error| self.again(error))?;
+        if bounds.end < intent.next {
+            return Err(self.refused(format!(
+                "the log ends at offset {}, but the batch [{offset}, {}) was announced: the topic was recreated or has lost records",
+                bounds.end, intent.next
+            )));
+        }
+        let posted = closed.map(|closed| closed.next);
+        let highest = self.store.highest(self.partition, intent.next).map_err(|error| self.again(error))?;
+        if highest > intent.next {
+            return Err(self.refused(format!(
+                "the ledger holds offset {}, beyond the announced batch [{offset}, {})", highest - 1, intent.next
+            )));
+        }
+        let is_closed = intent.count == 0 || posted == Some(intent.next);
+        match posted {
+            Some(next) if next != intent.next && next != intent.first => Err(self.refused(format!(
+                "the ledger's batches reach offset {next}, the announced batch is [{offset}, {}): the committed offset was reset or overwritten",
+                intent.next
+            ))),
+            None if intent.count == 0 && highest == 0 && intent.mark_after().is_some() => Err(self.refused(format!(
+                "offset {offset} is committed with records before it, and the ledger has no batch of this partition: the store was emptied or is another one"
+            ))),
+            _ if is_closed => {
+                let before = intent.mark_after();
+                self.same_log(source, bounds, before)?;
+                Ok(Position::Closed { next: intent.next, before })
+            }
+            _ => {
+                self.same_log(source, bounds, intent.before)?;
+                Ok(Position::Open(intent))
+            }
+        }
+    }
+
+    /// A partition without a committed offset is new, unless the ledger knows it.
+    fn never_announced(&self, source: &dyn Source, closed: Option<Closed>) -> Result<Position, Error> {
+        let highest = self.store.highest(self.partition, 0).map_err(|error| self.again(error))?;
+        let known = closed.map_or(0, |closed| closed.next).max(highest);
+        if known > 0 {
+            return Err(self.refused(format!(
+                "the ledger holds records up to offset {}, but no offset is committed: the topic was recreated, the group is another one, or its offsets expired",
+                known - 1
+            )));
+        }
+        let Bounds { low, .. } = source.bounds(self.partition).map_err(|error| self.again(error))?;
+        Ok(Position::Closed { next: low, before: None })
+    }
+
+    /// The record before the batch must still be the one that the intent names, wherever the log still has it.
+    fn same_log(&self, source: &dyn Source, bounds: Bounds, before: Option<Mark>) -> Result<(), Error> {
+        let Some(mark) = before.filter(|mark| mark.offset >= bounds.low) else { return Ok(()) };
+        let records = source.read(self.partition, mark.offset, mark.offset).map_err(|error| self.again(error))?;
+        match records.last() {
+            Some(record) if record.offset == mark.offset && digest(record.value) == mark.digest => Ok(()),
+            found => Err(self.refused(format!(
+                "the log's record at offset {} is {}, not the one that was posted: the topic was recreated and has grown past the committed offset",
+                mark.offset,
+                if found.is_some() { "another one" } else { "gone" }
+            ))),
+        }
+    }
+
+    /// Completes an open batch: announce it again, let everything settle, read back, send only what is missing.
+    fn complete(&self, source: &mut dyn Source, intent: Intent) -> Result<Ready<M::State>, Error> {
+        self.wait_for_old_writers()?;
+        let chosen = self.read_again(source, intent)?;
+        let intent = &chosen.intent;
+        let scope = |attempt| Scope { partition: self.partition, first: intent.first, next: intent.next, attempt };
+
+        let write_before = self.announce_again(intent)?;
+        if !self.store.settled(self.partition, self.lease).map_err(|error| self.again(error))? {
+            return Err(self.again(Cause::Unsettled));
+        }
+        let held = self.held(intent)?;
+        let mut state = self
+            .maker
+            .prepare(self.partition, intent.first, intent.dedup_window)
+            .map_err(|error| self.again(error))?;
+        let mut batch = self.maker.make(&mut state, &chosen, &held).map_err(|error| self.again(error))?;
+        let attempt = u64::try_from(write_before.0).unwrap_or(1).max(1);
+        let mut sent = false;
+        for rows in &mut batch.tables {
+            sent |= rows.rows() > 0;
+            self.store
+                .insert(rows.as_mut(), scope(attempt), write_before)
+                .map_err(|error| self.again(error))?;
+        }
+        if sent && self.missing(&chosen)? {
+            return Err(self.again(Cause::NotWhole));
+        }
+        if self.posted()? != Some(intent.next) {
+            let mut closing = batch.closing(self.worker, true);
+            self.store
+                .insert(&mut closing, scope(attempt), write_before)
+                .map_err(|error| self.again(error))?;
+        }
+        let (next, before) = (intent.next, intent.mark_after());
+        Ok(Ready { next, before, state })
+    }
+
+    /// Whether the tables still lack rows of the batch.
+    fn missing(&self, chosen: &Chosen) -> Result<bool, Error> {
+        let intent = &chosen.intent;
+        let held = self.held(intent)?;
+        let mut state = self
+            .maker
+            .prepare(self.partition, intent.first, intent.dedup_window)
+            .map_err(|error| self.again(error))?;
+        let batch = self.maker.make(&mut state, chosen, &held).map_err(|error| self.again(error))?;
+        Ok(batch.tables.iter().any(|rows| rows.rows() > 0))
+    }
+
+    fn held(&self, intent: &Intent) -> Result<Held, Error> {
+        self.maker
+            .tables()
+            .iter()
+            .map(|table| {
+                let present = self.store.present(table, self.partition, intent.first, intent.next)?;
+                Ok((*table, present))
+            })
+            .collect::<Result<Held, store::Error>>()
+            .map_err(|error| self.again(error))
+    }
+
+    fn posted(&self) -> Result<Option<u64>, Error> {
+        let closed = self.store.closed(self.partition).map_err(|error| self.again(error))?;
+        Ok(closed.map(|closed| closed.next))
+    }
+
+    /// One lease after the assignment, by the store's clock, every insert of an old owner is refused.
+    fn wait_for_old_writers(&self) -> Result<(), Error> {
+        let Some(assigned_at) = self.assigned_at else { return Ok(()) };
+        let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        loop {
+            let now = self.store.now().map_err(|error| self.again(error))?;
+            let left_ms = assigned_at.0.saturating_add(lease_ms).saturating_sub(now.0);
+            let Ok(left_ms) = u64::try_from(left_ms) else { return Ok(()) };
+            std::thread::sleep(Duration::from_millis(left_ms.clamp(1, 1_000)));
+        }
+    }
+
+    fn read_again(&self, source: &dyn Source, intent: Intent) -> Result<Chosen, Error> {
+        let last = intent.last.map_or(intent.next.saturating_sub(1), |mark| mark.offset);
+        let records =
+            source.read(self.partition, intent.first, last).map_err(|error| match error {
+                source::Error::Overtaken { .. } => self.refused(error.to_string()),
+                error => self.again(error),
+            })?;
+        let found = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        let same_last = match (records.last(), intent.last) {
+            (Some(record), Some(mark)) => record.offset == mark.offset && digest(record.value) == mark.digest,
+            _ => false,
+        };
+        if found != intent.count || !same_last {
+            let partition = self.partition.clone();
+            let error = source::Error::Changed { partition, last, wanted: intent.count, found };
+            return Err(self.refused(error.to_string()));
+        }
+        Ok(Chosen { partition: self.partition.clone(), epoch: self.epoch, intent, records })
+    }
+
+    /// Announces the same intent again, which renews the lease: it counts from before the commit was sent.
+    fn announce_again(&self, intent: &Intent) -> Result<Millis, Error> {
+        let now = self.store.now().map_err(|error| self.again(error))?;
+        let announcement = Announcement {
+            partition: self.partition.clone(),
+            epoch: self.epoch,
+            offset: intent.first,
+            metadata: intent.metadata(),
+        };
+        match self.announcer.announce(&[announcement]) {
+            Ok(()) => Ok(lease_end(now, self.lease)),
+            Err(AnnounceError::Revoked(partition)) => Err(Error::Revoked(partition)),
+            Err(AnnounceError::NoAnswer(_)) => Err(Error::Rejoin(self.partition.clone())),
+            Err(error @ AnnounceError::Refused(_)) => Err(self.again(Cause::Announce(error))),
+        }
+    }
+
+    fn ready(&self, next: u64, before: Option<Mark>) -> Result<Ready<M::State>, Error> {
+        let state = self.maker.prepare(self.partition, next, self.window).map_err(|error| self.again(error))?;
+        Ok(Ready { next, before, state })
+    }
+
+    fn unreadable(&self, offset: u64, closed: Option<Closed>, error: &intent::Error) -> Error {
+        let reach = closed.map_or("has no batch of this partition".to_owned(), |closed| {
+            format!("reaches offset {}", closed.next)
+        });
+        self.refused(format!("offset {offset} is committed and the ledger {reach}, but {error}"))
+    }
+
+    fn refused(&self, what: String) -> Error {
+        Error::Refused { partition: self.partition.clone(), what }
+    }
+
+    fn again(&self, cause: impl Into<Cause>) -> Error {
+        Error::Again { partition: self.partition.clone(), source: cause.into() }
+    }
+}
+
+/// The end of a lease that begins at that time of the store.
+#[must_use]
+pub fn lease_end(now: Millis, lease: Duration) -> Millis {
+    Millis(now.0.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)))
+}

@@ -1,0 +1,488 @@
+//! A Kafka topic as a source: one consumer of a group, polled by one thread. Offsets and intents are committed by
+//! a thread of their own, because a commit has no deadline in the client library.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use ledger::event::Millis;
+use parking_lot::Mutex;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER};
+
+use super::{
+    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record, Records,
+    Source,
+};
+
+/// Messages that one poll takes at most, so that the group is served in between.
+const MESSAGES_PER_POLL_MAX: usize = 20_000;
+/// How long a question to the broker may take.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an intent may stay without an answer before the group is left.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a revocation waits for a commit under way. Past it the process ends: to return would let a commit of
+/// ours land after the next owner has begun.
+const REVOKE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How a Kafka cluster is reached.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Bootstrap brokers, comma-separated.
+    pub brokers: String,
+    /// Consumer group.
+    pub group: String,
+    /// Further settings by librdkafka's names (TLS, SASL, protocol …); these win over ours.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// The client settings that producers, consumers and administration share.
+    #[must_use]
+    pub fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &self.brokers).set("client.id", "tollbook");
+        for (name, value) in &self.options {
+            client.set(name, value);
+        }
+        client.set_log_level(RDKafkaLogLevel::Warning);
+        client
+    }
+
+    fn consumer(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("partition.assignment.strategy", "range")
+            .set("fetch.wait.max.ms", "100")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("fetch.queue.backoff.ms", "10")
+            .set("group.id", &self.group);
+        for (name, value) in self.client().config_map() {
+            client.set(*name, *value);
+        }
+        client.set_log_level(RDKafkaLogLevel::Warning);
+        client
+    }
+}
+
+/// One member of the group, reading one topic.
+pub struct Kafka {
+    config: Config,
+    topic: Arc<str>,
+    consumer: Arc<BaseConsumer<Group>>,
+    announcer: Arc<Committer>,
+    assignment: Arc<Assignment>,
+    /// Where each started partition continues.
+    positions: HashMap<Partition, u64>,
+    held: bool,
+}
+
+/// What is assigned to this member. The lock is held over the check of the epoch and the commit, and by the
+/// callback that revokes.
+#[derive(Debug, Default)]
+struct Assignment {
+    epochs: Mutex<HashMap<Partition, u64>>,
+    changes: Mutex<Vec<Change>>,
+    next_epoch: AtomicU64,
+}
+
+struct Group {
+    assignment: Arc<Assignment>,
+}
+
+impl ClientContext for Group {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(error = %error, "Kafka client reports: {reason}");
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let outcome = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, list, cooperative)
+        } else {
+            self.revoke(consumer, list, cooperative)
+        };
+        if let Err(error) = outcome {
+            tracing::error!(error = %error, "The rebalance could not be carried out");
+        }
+    }
+}
+
+impl Group {
+    /// Takes the partitions, paused: recovery decides where each starts, so the position here does not matter.
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &mut TopicPartitionList,
+        cooperative: bool,
+    ) -> Result<(), KafkaError> {
+        list.set_all_offsets(Offset::End)?;
+        if cooperative {
+            consumer.incremental_assign(list)?;
+        } else {
+            consumer.assign(list)?;
+        }
+        consumer.pause(list)?;
+        let mut epochs = self.assignment.epochs.lock();
+        let mut changes = self.assignment.changes.lock();
+        for partition in partitions_of(list) {
+            let epoch = self.assignment.next_epoch.fetch_add(1, Ordering::Relaxed);
+            epochs.insert(partition.clone(), epoch);
+            changes.push(Change::Assigned(partition, epoch));
+        }
+        Ok(())
+    }
+
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+        cooperative: bool,
+    ) -> Result<(), KafkaError> {
+        let Some(mut epochs) = self.assignment.epochs.try_lock_for(REVOKE_DEADLINE) else {
+            tracing::error!("A commit is under way since {REVOKE_DEADLINE:?}; ending the process, so that it cannot land late");
+            std::process::abort();
+        };
+        let mut changes = self.assignment.changes.lock();
+        for partition in partitions_of(list) {
+            epochs.remove(&partition);
+            changes.push(Change::Revoked(partition));
+        }
+        drop(changes);
+        drop(epochs);
+        if cooperative { consumer.incremental_unassign(list) } else { consumer.unassign() }
+    }
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements()
+        .iter()
+        .filter_map(|element| {
+            let number = u32::try_from(element.partition()).ok()?;
+            Some(Partition { topic: element.topic().into(), number })
+        })
+        .collect()
+}
+
+impl Kafka {
+    /// Joins the group.
+    ///
+    /// # Errors
+    /// Where a setting is wrong, or the topic cannot be subscribed to.
+    pub fn join(config: &Config, topic: &str) -> Result<Self, Error> {
+        let assignment = Arc::new(Assignment::default());
+        let group = Group { assignment: assignment.clone() };
+        let consumer: BaseConsumer<Group> =
+            BaseConsumer::from_config_and_context(&config.consumer(), group).map_err(failed("joining the group"))?;
+        consumer.subscribe(&[topic]).map_err(failed("subscribing"))?;
+        let consumer = Arc::new(consumer);
+        let announcer = Arc::new(Committer::start(consumer.clone(), assignment.clone())?);
+        Ok(Self {
+            config: config.clone(),
+            topic: topic.into(),
+            consumer,
+            announcer,
+            assignment,
+            positions: HashMap::new(),
+            held: false,
+        })
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>, inbox: &mut Inbox) {
+        let (Ok(number), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset())) else {
+            return;
+        };
+        let partition = Partition { topic: self.topic.clone(), number };
+        let Some(position) = self.positions.get_mut(&partition) else { return };
+        if offset < *position {
+            return;
+        }
+        *position = offset + 1;
+        push(inbox.records.entry(partition).or_default(), message, offset);
+    }
+
+    /// The client library says that an offset is out of range but not of which partition: asks for all.
+    fn overtaken(&self) -> Result<(), Error> {
+        for (partition, from) in &self.positions {
+            let Bounds { low, end } = self.bounds(partition)?;
+            if low > *from {
+                return Err(Error::Overtaken { partition: partition.clone(), from: *from, low });
+            }
+            if end < *from {
+                return Err(Error::Failed {
+                    what: format!("reading {partition} from offset {from}"),
+                    detail: format!("the log ends at {end}: the topic was recreated or has lost records"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&self, partition: &Partition, offset: Offset) -> Result<TopicPartitionList, Error> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&partition.topic, number(partition)?, offset).map_err(failed("naming a partition"))?;
+        Ok(list)
+    }
+}
+
+impl Source for Kafka {
+    fn poll(&mut self, wait: Duration, inbox: &mut Inbox) -> Result<(), Error> {
+        let consumer = self.consumer.clone();
+        let mut wait = wait;
+        for _ in 0..MESSAGES_PER_POLL_MAX {
+            let polled = consumer.poll(wait);
+            for change in std::mem::take(&mut *self.assignment.changes.lock()) {
+                if let Change::Revoked(partition) = &change {
+                    self.positions.remove(partition);
+                    inbox.records.remove(partition);
+                }
+                inbox.changes.push(change);
+            }
+            match polled {
+                None => break,
+                Some(Ok(message)) => self.take(&message, inbox),
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => self.overtaken()?,
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    return Err(Error::Failed { what: "consuming".into(), detail: code.to_string() });
+                }
+                // Everything else (brokers down, a leader moving) the client library retries by itself.
+                Some(Err(error)) => tracing::warn!(error = %error, "Kafka consumer reports an error"),
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, partition: &Partition, offset: u64) -> Result<(), Error> {
+        let target = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+        // An assignment takes a moment to be seated; until then a seek is refused as a wrong state.
+        let deadline = Instant::now() + BROKER_TIMEOUT;
+        loop {
+            match self.consumer.seek(&partition.topic, number(partition)?, target, Duration::from_secs(5)) {
+                Ok(()) => break,
+                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                Err(error) => return Err(failed("seeking")(error)),
+            }
+        }
+        self.positions.insert(partition.clone(), offset);
+        if !self.held {
+            self.consumer.resume(&self.list(partition, target)?).map_err(failed("resuming"))?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, held: bool) -> Result<(), Error> {
+        if held == self.held {
+            return Ok(());
+        }
+        for partition in self.positions.keys() {
+            let list = self.list(partition, Offset::Invalid)?;
+            if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) }.map_err(failed("pausing"))?;
+        }
+        self.held = held;
+        // A pause purges what the client has already fetched: continue exactly where the last record ended.
+        if !held {
+            for (partition, position) in self.positions.clone() {
+                self.start(&partition, position)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&self, partition: &Partition) -> Result<Option<Committed>, Error> {
+        let list = self.list(partition, Offset::Invalid)?;
+        let list =
+            self.consumer.committed_offsets(list, BROKER_TIMEOUT).map_err(failed("reading the committed offset"))?;
+        Ok(list.elements().first().and_then(|element| match element.offset() {
+            Offset::Offset(offset) => Some(Committed {
+                offset: u64::try_from(offset).ok()?,
+                metadata: metadata_of(element),
+            }),
+            _ => None,
+        }))
+    }
+
+    fn bounds(&self, partition: &Partition) -> Result<Bounds, Error> {
+        let (low, end) = self
+            .consumer
+            .fetch_watermarks(&partition.topic, number(partition)?, BROKER_TIMEOUT)
+            .map_err(failed("asking for the offsets of the log"))?;
+        Ok(Bounds { low: u64::try_from(low).unwrap_or(0), end: u64::try_from(end).unwrap_or(0) })
+    }
+
+    fn read(&self, partition: &Partition, first: u64, last: u64) -> Result<Records, Error> {
+        let mut config = self.config.consumer();
+        config.set("enable.partition.eof", "true").remove("group.instance.id");
+        let reader: BaseConsumer = config.create().map_err(failed("opening a reader"))?;
+        let target = Offset::Offset(i64::try_from(first).unwrap_or(i64::MAX));
+        reader.assign(&self.list(partition, target)?).map_err(failed("assigning a reader"))?;
+        let mut records = Records::default();
+        let deadline = Instant::now() + BROKER_TIMEOUT * 6;
+        while Instant::now() < deadline {
+            let message = match reader.poll(Duration::from_millis(200)) {
+                None => continue,
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                    let low = self.bounds(partition)?.low;
+                    return Err(Error::Overtaken { partition: partition.clone(), from: first, low });
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(error = %error, "Reading {partition} again meets an error");
+                    continue;
+                }
+            };
+            let offset = u64::try_from(message.offset()).unwrap_or(0);
+            if offset > last {
+                return Ok(records);
+            }
+            push(&mut records, &message, offset);
+            if offset == last {
+                return Ok(records);
+            }
+        }
+        Err(Error::Failed {
+            what: format!("reading {partition} from {first} to {last} again"),
+            detail: format!("no end after {:?}", BROKER_TIMEOUT * 6),
+        })
+    }
+
+    fn partitions(&self) -> Result<u32, Error> {
+        let metadata = self
+            .consumer
+            .fetch_metadata(Some(&self.topic), BROKER_TIMEOUT)
+            .map_err(failed("asking for the topic's partitions"))?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn announcer(&self) -> Arc<dyn Announcer> {
+        self.announcer.clone()
+    }
+
+    fn may_have_zombies(&self) -> bool {
+        true
+    }
+}
+
+fn push(records: &mut Records, message: &BorrowedMessage<'_>, offset: u64) {
+    let headers = message.headers();
+    let header =
+        |name: &str| headers.and_then(|headers| headers.iter().find(|header| header.key.eq_ignore_ascii_case(name)));
+    records.push(Record {
+        offset,
+        log_time: Millis(message.timestamp().to_millis().unwrap_or(0)),
+        value: message.payload(),
+        content_type: header(CONTENT_TYPE_HEADER)
+            .and_then(|header| header.value)
+            .and_then(|value| std::str::from_utf8(value).ok()),
+        redacted: header(REDACTED_HEADER).is_some(),
+    });
+}
+
+/// The metadata beside an offset. The client library panics on text that is not UTF-8, which only something
+/// foreign can have written.
+fn metadata_of(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> String {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| element.metadata().to_owned()))
+        .unwrap_or_else(|_| "(bytes that are not text)".to_owned())
+}
+
+fn number(partition: &Partition) -> Result<i32, Error> {
+    i32::try_from(partition.number).map_err(|_| Error::Failed {
+        what: format!("naming {partition}"),
+        detail: "Kafka numbers partitions up to 2147483647".into(),
+    })
+}
+
+fn failed(what: &str) -> impl Fn(KafkaError) -> Error {
+    move |error| Error::Failed { what: what.to_owned(), detail: error.to_string() }
+}
+
+/// Commits on a thread of its own.
+struct Committer {
+    requests: Mutex<mpsc::Sender<Request>>,
+    assignment: Arc<Assignment>,
+}
+
+struct Request {
+    round: Vec<Announcement>,
+    answer: mpsc::Sender<Result<(), AnnounceError>>,
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Committer").finish_non_exhaustive()
+    }
+}
+
+impl Committer {
+    fn start(consumer: Arc<BaseConsumer<Group>>, assignment: Arc<Assignment>) -> Result<Self, Error> {
+        let (requests, incoming) = mpsc::channel::<Request>();
+        let held = assignment.clone();
+        std::thread::Builder::new()
+            .name("kafka-commit".into())
+            .spawn(move || {
+                for request in incoming {
+                    let outcome = commit(&consumer, &held, &request.round);
+                    // Where nobody waits any more, the deadline has passed and the group is being left.
+                    let _ = request.answer.send(outcome);
+                }
+            })
+            .map_err(|error| Error::Failed { what: "starting the commit thread".into(), detail: error.to_string() })?;
+        Ok(Self { requests: Mutex::new(requests), assignment })
+    }
+}
+
+/// The check of the epochs and the commit, under the lock that the revocation takes too.
+fn commit(
+    consumer: &BaseConsumer<Group>,
+    assignment: &Assignment,
+    round: &[Announcement],
+) -> Result<(), AnnounceError> {
+    let refused = |error: KafkaError| AnnounceError::Refused(error.to_string());
+    let epochs = assignment.epochs.lock();
+    let mut list = TopicPartitionList::with_capacity(round.len());
+    for announcement in round {
+        let partition = &announcement.partition;
+        if epochs.get(partition) != Some(&announcement.epoch) {
+            return Err(AnnounceError::Revoked(partition.clone()));
+        }
+        let number = i32::try_from(partition.number).unwrap_or(i32::MAX);
+        let offset = i64::try_from(announcement.offset).unwrap_or(i64::MAX);
+        let mut element = list.add_partition(&partition.topic, number);
+        element.set_offset(Offset::Offset(offset)).map_err(refused)?;
+        element.set_metadata(&announcement.metadata);
+    }
+    consumer.commit(&list, CommitMode::Sync).map_err(refused)
+}
+
+impl Announcer for Committer {
+    fn announce(&self, round: &[Announcement]) -> Result<(), AnnounceError> {
+        let (answer, incoming) = mpsc::channel();
+        let gone = || AnnounceError::Refused("the commit thread has ended".into());
+        self.requests.lock().send(Request { round: round.to_vec(), answer }).map_err(|_| gone())?;
+        match incoming.recv_timeout(COMMIT_DEADLINE) {
+            Ok(outcome) => outcome,
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(AnnounceError::NoAnswer(COMMIT_DEADLINE)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(gone()),
+        }
+    }
+
+    fn owns(&self, partition: &Partition, epoch: u64) -> bool {
+        self.assignment.epochs.lock().get(partition) == Some(&epoch)
+    }
+}

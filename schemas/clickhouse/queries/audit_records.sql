@@ -1,0 +1,25 @@
+-- Every record of one batch in the order of offsets: how many rows each origin has in each table. Asked only for
+-- a batch that differs, to name the first offset that does.
+SELECT
+    offset,
+    countIf(source = 'posted') AS entry_rows,
+    uniqExactIf(ordinal, source = 'posted') AS entry_origins,
+    countIf(source = 'quarantined') AS quarantine_rows,
+    countIf(source = 'duplicate') AS duplicate_rows
+FROM
+(
+    SELECT offset, ordinal, 'posted' AS source
+    FROM entries
+    WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {next:UInt64}
+    UNION ALL
+    SELECT offset, ordinal, 'quarantined' AS source
+    FROM quarantine
+    WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {next:UInt64}
+    UNION ALL
+    SELECT arrayJoin(duplicates_at) AS offset, toUInt32(0) AS ordinal, 'duplicate' AS source
+    FROM batches
+    WHERE topic = {topic:String} AND partition = {partition:UInt32} AND first = {first:UInt64}
+)
+GROUP BY offset
+ORDER BY offset
+LIMIT 1000000

@@ -1,0 +1,26 @@
+-- One segment of a spend question that asks for units: entries taken apart into their lines, always raw. An
+-- entry counts once for each unit it has, also where the unit costs nothing; an entry that owes nothing by the
+-- measure has lines of amount 0. An entry without a line belongs to no unit and counts under none.
+WITH
+    arrayConcat(
+        arrayFilter(line -> line.2 != 0, [
+            {{fixed_lines}}
+        ]),
+        arrayMap(
+            (unit, quantity, amount) -> (toString(unit), quantity, toDecimal256(amount, 18)),
+            line_units, line_quantities, line_amounts)
+    ) AS every_line,
+    arrayFilter(line -> {{unit_condition}}, every_line) AS lines
+SELECT
+    {{bucket}} AS bucket,
+    {{groups}} AS groups,
+    toString(currency) AS currency_code,
+    sum(requests) AS requests_sum,
+    sum(attempts) AS attempts_sum,
+    CAST([], 'Array(Int64)') AS fixed_sums,
+    sumMap(arrayMap(line -> line.1, part), arrayMap(line -> line.2, part)) AS rest_sums,
+    sum(if({{measure}} = 0, toDecimal256(0, 18), arraySum(line -> line.3, part))) AS amount_sum
+FROM entries
+ARRAY JOIN {{parts}} AS part
+WHERE operation = 0 AND ({{time}}) AND {{conditions}} AND notEmpty(lines)
+GROUP BY bucket, groups, currency_code

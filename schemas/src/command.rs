@@ -1,0 +1,189 @@
+//! Commands: the changes that go through the log, each small and typed. A name, a body, and parts where the body
+//! is larger than a message; what a command does is the worker's business.
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::NewRecord;
+
+/// Bytes of body text that one record carries at most; the rest travels in further parts.
+pub const PART_BYTES_MAX: usize = 512 * 1024;
+
+/// A change to what usage is priced, owned and read by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", content = "body", rename_all = "snake_case")]
+pub enum Command {
+    /// Publishes price rows. Rows that are already published word for word change nothing.
+    PublishPrices(PublishPrices),
+    /// Mints an API token.
+    MintToken(MintToken),
+    /// Revokes an API token.
+    RevokeToken(RevokeToken),
+}
+
+/// Body of [`Command::PublishPrices`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishPrices {
+    /// Each row as the JSON text of `schemas::prices::row`.
+    pub rows: Vec<String>,
+    /// The number of rows that were published when the change was prepared; another number refuses the command.
+    pub based_on: Option<u64>,
+}
+
+/// Body of [`Command::MintToken`]. The token's text never enters the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MintToken {
+    /// Public id of the token.
+    pub token_id: String,
+    /// What the token is for, in its owner's words.
+    pub name: String,
+    /// SHA-256 of the token's text, in hexadecimal.
+    pub secret_hash: String,
+    /// Any of `ingest`, `read`, `admin`.
+    pub scopes: Vec<String>,
+    /// Customers the token is bound to; empty where it is not bound to customers.
+    pub customers: Vec<String>,
+    /// Teams the token is bound to; empty where it is not bound to teams.
+    pub teams: Vec<String>,
+    /// When it stops working, in milliseconds since 1970; `None` for never.
+    pub expires_at: Option<i64>,
+}
+
+/// Body of [`Command::RevokeToken`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeToken {
+    /// Public id of the token.
+    pub token_id: String,
+}
+
+/// One record of the command log: a command, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Minted by the sender; a second command with the id of an earlier one changes nothing.
+    pub command_id: String,
+    /// Name of the command.
+    pub name: String,
+    /// Id of the token that asked for it.
+    pub actor: String,
+    /// Which part this is, from 1.
+    pub part: u32,
+    /// How many parts the command has.
+    pub parts: u32,
+    /// This part of the body's JSON text.
+    pub body: String,
+}
+
+/// Why a body is not a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The envelope or the body is not of the form that its name asks for.
+    #[error("the command is malformed: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Command {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PublishPrices(_) => "publish_prices",
+            Self::MintToken(_) => "mint_token",
+            Self::RevokeToken(_) => "revoke_token",
+        }
+    }
+
+    /// The command as records for the log, in order.
+    ///
+    /// # Errors
+    /// Where the body cannot be written as JSON.
+    pub fn to_records(&self, command_id: &str, actor: &str) -> Result<Vec<NewRecord>, Error> {
+        let body = match self {
+            Self::PublishPrices(body) => serde_json::to_string(body)?,
+            Self::MintToken(body) => serde_json::to_string(body)?,
+            Self::RevokeToken(body) => serde_json::to_string(body)?,
+        };
+        let chunks = chunks(&body);
+        let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        (1..)
+            .zip(chunks)
+            .map(|(part, body)| {
+                let envelope = Envelope {
+                    command_id: command_id.to_owned(),
+                    name: self.name().to_owned(),
+                    actor: actor.to_owned(),
+                    part,
+                    parts,
+                    body: body.to_owned(),
+                };
+                Ok(NewRecord {
+                    key: Some(command_id.as_bytes().to_vec()),
+                    value: Some(serde_json::to_vec(&envelope)?),
+                    headers: Vec::new(),
+                })
+            })
+            .collect()
+    }
+
+    /// The command of that name with that body.
+    ///
+    /// # Errors
+    /// Where there is no such command, or the body is not of its form.
+    pub fn from_parts(name: &str, body: &str) -> Result<Self, Error> {
+        Ok(match name {
+            "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
+            "mint_token" => Self::MintToken(serde_json::from_str(body)?),
+            "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            other => {
+                return Err(serde::de::Error::custom(format_args!(
+                    "there is no command `{other}`; this version knows publish_prices, mint_token and revoke_token"
+                )))
+                .map_err(Error::Malformed);
+            }
+        })
+    }
+}
+
+impl Envelope {
+    /// Reads one record of the command log.
+    ///
+    /// # Errors
+    /// Where the record is not an envelope.
+    pub fn parse(value: &[u8]) -> Result<Self, Error> {
+        Ok(serde_json::from_slice(value)?)
+    }
+}
+
+/// Cuts a text into parts of at most [`PART_BYTES_MAX`] bytes, never inside a character; an empty text is one part.
+fn chunks(text: &str) -> Vec<&str> {
+    let mut rest = text;
+    let mut chunks = Vec::new();
+    while rest.len() > PART_BYTES_MAX {
+        let cut = rest.floor_char_boundary(PART_BYTES_MAX);
+        let (chunk, tail) = rest.split_at(cut);
+        chunks.push(chunk);
+        rest = tail;
+    }
+    chunks.push(rest);
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_larger_than_a_message_travels_in_parts_and_reads_back_whole() {
+        let rows = vec!["é".repeat(PART_BYTES_MAX)];
+        let command = Command::PublishPrices(PublishPrices { rows, based_on: Some(3) });
+        let records = command.to_records("c1", "t1").unwrap();
+        let envelopes: Vec<Envelope> =
+            records.iter().map(|record| Envelope::parse(record.value.as_deref().unwrap()).unwrap()).collect();
+        assert!(envelopes.len() > 1);
+        assert!(envelopes.iter().all(|envelope| envelope.parts as usize == envelopes.len()));
+        let body: String = envelopes.iter().map(|envelope| envelope.body.as_str()).collect();
+        assert_eq!(Command::from_parts("publish_prices", &body).unwrap(), command);
+    }
+}

@@ -1,0 +1,401 @@
+//! Entries as rows: a domain entry becomes columns, checked on the way. Nothing is priced or decided here.
+
+use std::fmt::Write;
+
+use ledger::entry::Entry;
+use ledger::event::Millis;
+use ledger::money::{Amount, Decimal};
+use ledger::price::{Basis, Line};
+use ledger::prices::Conditions;
+use ledger::reject::{Reason, Reject};
+use ledger::unit::Unit;
+
+use crate::columns::{Fixed, List, Pair, Text, table};
+use crate::tables::Origin;
+
+table! {
+    /// Rows of `entries`.
+    Entries = "entries" {
+        event_id: Text = "String",
+        event_hash: Fixed<16> = "UInt128",
+        content_hash: Fixed<8> = "UInt64",
+        request_id: Text = "String",
+        occurred_at: Fixed<8> = "DateTime64(3, 'UTC')",
+        recorded_at: Fixed<8> = "DateTime64(3, 'UTC')",
+        log_time: Fixed<8> = "DateTime64(3, 'UTC')",
+        topic: Text = "String",
+        partition: Fixed<4> = "UInt32",
+        offset: Fixed<8> = "UInt64",
+        ordinal: Fixed<4> = "UInt32",
+        kind: Text = "String",
+        operation: Fixed<8> = "UInt64",
+        key: Text = "String",
+        team: Text = "String",
+        app: Text = "String",
+        environment: Text = "String",
+        customer: Text = "String",
+        project: Text = "String",
+        end_user: Text = "String",
+        workflow: Text = "String",
+        tags: List<Pair<Text, Text>> = "Map(String, String)",
+        endpoint_family: Text = "String",
+        provider: Text = "String",
+        provider_account: Text = "String",
+        model: Text = "String",
+        alias: Text = "String",
+        credential: Text = "String",
+        route: Text = "String",
+        region: Text = "String",
+        service_tier: Text = "String",
+        processing: Text = "String",
+        speed: Text = "String",
+        attempt: Fixed<4> = "UInt32",
+        attempt_kind: Text = "String",
+        fallback_from: Text = "String",
+        status: Fixed<2> = "UInt16",
+        error_class: Text = "String",
+        outcome: Text = "String",
+        stream: Fixed<1> = "UInt8",
+        latency_ms: Fixed<8> = "UInt64",
+        ttft_ms: Fixed<8> = "UInt64",
+        gateway_cache: Text = "String",
+        gateway: Text = "String",
+        gateway_seq: Fixed<8> = "UInt64",
+        attempts: Fixed<1> = "Int8",
+        requests: Fixed<1> = "Int8",
+        unpriced: Fixed<1> = "Int8",
+        unpriced_units: List<Text> = "Array(String)",
+        flags: List<Text> = "Array(String)",
+        model_row: Text = "String",
+        matched_by: Text = "String",
+        conditions: Text = "String",
+        dimensions: Text = "String",
+        currency: Text = "String",
+        input_uncached_tokens: Fixed<8> = "Int64",
+        input_cache_read_tokens: Fixed<8> = "Int64",
+        input_cache_write_tokens: Fixed<8> = "Int64",
+        input_cache_write_5m_tokens: Fixed<8> = "Int64",
+        input_cache_write_1h_tokens: Fixed<8> = "Int64",
+        output_text_tokens: Fixed<8> = "Int64",
+        output_reasoning_tokens: Fixed<8> = "Int64",
+        input_uncached_price: Fixed<16> = "Decimal(38, 18)",
+        input_cache_read_price: Fixed<16> = "Decimal(38, 18)",
+        input_cache_write_price: Fixed<16> = "Decimal(38, 18)",
+        input_cache_write_5m_price: Fixed<16> = "Decimal(38, 18)",
+        input_cache_write_1h_price: Fixed<16> = "Decimal(38, 18)",
+        output_text_price: Fixed<16> = "Decimal(38, 18)",
+        output_reasoning_price: Fixed<16> = "Decimal(38, 18)",
+        line_units: List<Text> = "Array(String)",
+        line_quantities: List<Fixed<16>> = "Array(Decimal(38, 18))",
+        line_prices: List<Text> = "Array(String)",
+        line_amounts: List<Fixed<16>> = "Array(Decimal(38, 18))",
+        basis_units: List<Text> = "Array(String)",
+        bases: List<Text> = "Array(String)",
+        avoided_units: List<Text> = "Array(String)",
+        avoided_quantities: List<Fixed<16>> = "Array(Decimal(38, 18))",
+        cost_avoided: Fixed<16> = "Decimal(38, 18)",
+        list_cost: Fixed<16> = "Decimal(38, 18)",
+        cost: Fixed<16> = "Decimal(38, 18)",
+        charge: Fixed<16> = "Decimal(38, 18)",
+        reported_amount: Text = "String",
+        reported_currency: Text = "String",
+        reported_source: Text = "String",
+        usage: Text = "String",
+        context: Text = "String",
+    }
+}
+
+/// What an entry's row says besides the entry: where it comes from and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Posting<'a> {
+    /// The record, and the entry's ordinal.
+    pub origin: Origin<'a>,
+    /// The log's time of the record.
+    pub log_time: Millis,
+    /// When the batch was chosen.
+    pub recorded_at: Millis,
+    /// 128-bit hash of the event's id.
+    pub event_hash: u128,
+    /// 64-bit hash of the event's content.
+    pub content_hash: u64,
+}
+
+/// The lines of an entry as the columns hold them.
+struct Lines {
+    quantities: [i64; Unit::FIXED.len()],
+    prices: [i128; Unit::FIXED.len()],
+}
+
+/// Whether the ledger can hold the entry's numbers: tokens of the common units in 64 bits, every other quantity in
+/// 38 digits of which 18 are decimals.
+///
+/// # Errors
+/// [`Reason::Unpostable`] that names the number.
+pub fn check(entry: &Entry<'_, '_>) -> Result<(), Reject> {
+    let fits = |line: &Line| match fixed_position(line.unit) {
+        Some(_) => line.quantity.to_i64().is_some(),
+        None => line.quantity.to_raw18().is_some(),
+    };
+    let all = entry.lines.iter().chain(entry.avoided);
+    match all.into_iter().find(|line| !fits(line) || line.quantity.to_raw18().is_none()) {
+        None => Ok(()),
+        Some(line) => Err(Reject::new(
+            Reason::Unpostable,
+            format!("{} {} has more digits than the ledger holds", line.quantity, line.unit),
+        )),
+    }
+}
+
+impl Entries {
+    /// Appends one entry of a usage event, which [`check`] has passed.
+    pub fn push(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
+        self.rows += 1;
+        self.push_identity(entry, posting);
+        self.push_owners(entry);
+        self.push_route(entry);
+        self.push_price(entry);
+        let lines = self.push_lines(entry);
+        self.push_fixed(&lines);
+        self.push_avoided(entry);
+        self.push_amounts(entry);
+    }
+
+    fn push_identity(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
+        self.event_id.push(entry.event.event_id);
+        self.event_hash.push(posting.event_hash.to_le_bytes());
+        self.content_hash.push(posting.content_hash.to_le_bytes());
+        self.request_id.push(entry.event.request_id);
+        self.occurred_at.push(entry.event.occurred_at.0.to_le_bytes());
+        self.recorded_at.push(posting.recorded_at.0.to_le_bytes());
+        self.log_time.push(posting.log_time.0.to_le_bytes());
+        self.topic.push(posting.origin.topic);
+        self.partition.push(posting.origin.partition.to_le_bytes());
+        self.offset.push(posting.origin.offset.to_le_bytes());
+        self.ordinal.push(posting.origin.ordinal.to_le_bytes());
+        self.kind.push("usage");
+        self.operation.push(0_u64.to_le_bytes());
+    }
+
+    fn push_owners(&mut self, entry: &Entry<'_, '_>) {
+        let event = entry.event;
+        let owners = &event.owners;
+        self.key.push(event.key);
+        self.team.push_or_empty(owners.team);
+        self.app.push_or_empty(owners.app);
+        self.environment.push_or_empty(owners.environment);
+        self.customer.push_or_empty(owners.customer);
+        self.project.push_or_empty(owners.project);
+        self.end_user.push_or_empty(owners.end_user);
+        self.workflow.push_or_empty(owners.workflow);
+        for (name, value) in event.tags {
+            self.tags.items.0.push(name);
+            self.tags.items.1.push(value);
+        }
+        self.tags.end_row(event.tags.len());
+    }
+
+    fn push_route(&mut self, entry: &Entry<'_, '_>) {
+        let event = entry.event;
+        self.endpoint_family.push(event.endpoint_family);
+        self.provider.push(event.provider);
+        self.provider_account.push_or_empty(event.provider_account);
+        self.model.push(entry.model);
+        self.alias.push_or_empty(event.alias);
+        self.credential.push_or_empty(event.credential.map(|credential| credential.name()));
+        self.route.push_or_empty(event.route);
+        self.region.push_or_empty(event.region);
+        self.service_tier.push(entry.dimensions.service_tier);
+        self.processing.push(entry.dimensions.processing);
+        self.speed.push(entry.dimensions.speed);
+        self.attempt.push(event.attempt.to_le_bytes());
+        self.attempt_kind.push(event.attempt_kind.name());
+        self.fallback_from.push_or_empty(event.fallback_from);
+        self.status.push(event.status.unwrap_or(0).to_le_bytes());
+        self.error_class.push_or_empty(event.error_class);
+        self.outcome.push(entry.outcome.name());
+        self.stream.push([u8::from(event.stream.unwrap_or(false))]);
+        self.latency_ms.push(event.latency_ms.unwrap_or(0).to_le_bytes());
+        self.ttft_ms.push(event.ttft_ms.unwrap_or(0).to_le_bytes());
+        self.gateway_cache.push_or_empty(event.gateway_cache.map(|cache| cache.name()));
+        self.gateway.push_or_empty(event.gateway);
+        self.gateway_seq.push(event.gateway_seq.unwrap_or(0).to_le_bytes());
+        let first = entry.ordinal == 0;
+        self.usage.push(event.usage.filter(|_| first).map_or("", |usage| usage.text));
+        self.context.push(event.context.filter(|_| first).map_or("", |context| context.text));
+    }
+
+    fn push_price(&mut self, entry: &Entry<'_, '_>) {
+        self.attempts.push(entry.attempts.to_le_bytes());
+        self.requests.push(entry.requests.to_le_bytes());
+        self.unpriced.push(i8::from(entry.is_unpriced()).to_le_bytes());
+        let mut count = 0;
+        for unit in entry.unpriced.iter() {
+            self.unpriced_units.items.push(unit.name());
+            count += 1;
+        }
+        self.unpriced_units.end_row(count);
+        let mut count = 0;
+        for flag in entry.flags.iter() {
+            self.flags.items.push(flag.name());
+            count += 1;
+        }
+        self.flags.end_row(count);
+        self.model_row.push(entry.row.map_or("", |row| row.row.id.as_str()));
+        self.matched_by.push(entry.row.map_or("", |row| row.matched_by.name()));
+        self.conditions.push(conditions(entry));
+        self.dimensions.push(dimensions(entry));
+        self.currency.push(entry.currency);
+    }
+
+    /// Sorts the lines into fixed columns and arrays; answers the fixed ones.
+    fn push_lines(&mut self, entry: &Entry<'_, '_>) -> Lines {
+        let mut fixed = Lines { quantities: [0; Unit::FIXED.len()], prices: [0; Unit::FIXED.len()] };
+        let (mut listed, mut based) = (0, 0);
+        for line in entry.lines {
+            if line.basis != Basis::Own {
+                self.basis_units.items.push(line.unit.name());
+                self.bases.items.push(basis_name(line.basis).as_bytes());
+                based += 1;
+            }
+            if let Some((position, quantity, price)) = as_fixed(line) {
+                fixed.quantities[position] = quantity;
+                fixed.prices[position] = price;
+            } else {
+                self.line_units.items.push(line.unit.name());
+                self.line_quantities.items.push(line.quantity.to_raw18().unwrap_or(0).to_le_bytes());
+                self.line_prices.items.push(price_text(line));
+                self.line_amounts.items.push(line.amount.raw().to_le_bytes());
+                listed += 1;
+            }
+        }
+        self.line_units.end_row(listed);
+        self.line_quantities.end_row(listed);
+        self.line_prices.end_row(listed);
+        self.line_amounts.end_row(listed);
+        self.basis_units.end_row(based);
+        self.bases.end_row(based);
+        fixed
+    }
+
+    fn push_fixed(&mut self, lines: &Lines) {
+        let [uncached, read, write, write_5m, write_1h, text, reasoning] = lines.quantities;
+        self.input_uncached_tokens.push(uncached.to_le_bytes());
+        self.input_cache_read_tokens.push(read.to_le_bytes());
+        self.input_cache_write_tokens.push(write.to_le_bytes());
+        self.input_cache_write_5m_tokens.push(write_5m.to_le_bytes());
+        self.input_cache_write_1h_tokens.push(write_1h.to_le_bytes());
+        self.output_text_tokens.push(text.to_le_bytes());
+        self.output_reasoning_tokens.push(reasoning.to_le_bytes());
+        let [uncached, read, write, write_5m, write_1h, text, reasoning] = lines.prices;
+        self.input_uncached_price.push(uncached.to_le_bytes());
+        self.input_cache_read_price.push(read.to_le_bytes());
+        self.input_cache_write_price.push(write.to_le_bytes());
+        self.input_cache_write_5m_price.push(write_5m.to_le_bytes());
+        self.input_cache_write_1h_price.push(write_1h.to_le_bytes());
+        self.output_text_price.push(text.to_le_bytes());
+        self.output_reasoning_price.push(reasoning.to_le_bytes());
+    }
+
+    fn push_avoided(&mut self, entry: &Entry<'_, '_>) {
+        for line in entry.avoided {
+            self.avoided_units.items.push(line.unit.name());
+            self.avoided_quantities.items.push(line.quantity.to_raw18().unwrap_or(0).to_le_bytes());
+        }
+        self.avoided_units.end_row(entry.avoided.len());
+        self.avoided_quantities.end_row(entry.avoided.len());
+        self.cost_avoided.push(entry.cost_avoided.raw().to_le_bytes());
+    }
+
+    fn push_amounts(&mut self, entry: &Entry<'_, '_>) {
+        let amount = |amount: Amount| amount.raw().to_le_bytes();
+        self.list_cost.push(amount(entry.list_cost));
+        self.cost.push(amount(entry.cost));
+        self.charge.push(amount(entry.charge));
+        let reported = entry.reported_cost;
+        self.reported_amount.push(reported.map_or(String::new(), |reported| reported.amount.to_string()));
+        self.reported_currency.push_or_empty(reported.map(|reported| reported.currency));
+        self.reported_source.push_or_empty(reported.map(|reported| reported.source));
+    }
+}
+
+/// A line that its quantity and unit price tell exactly: position, quantity, unit price.
+fn as_fixed(line: &Line) -> Option<(usize, i64, i128)> {
+    let position = fixed_position(line.unit)?;
+    let quantity = line.quantity.to_i64()?;
+    let price = match line.price {
+        None if line.amount.is_zero() => 0,
+        None => return None,
+        Some(_) => line.unit_price().and_then(Decimal::to_raw18)?,
+    };
+    Some((position, quantity, price))
+}
+
+fn fixed_position(unit: Unit) -> Option<usize> {
+    Unit::FIXED.iter().position(|fixed| *fixed == unit)
+}
+
+/// A line's price as a person would write it: amount, divisor, factor, and a minimum that was charged.
+fn price_text(line: &Line) -> String {
+    let Some(price) = &line.price else { return String::new() };
+    let mut text = price.amount.to_string();
+    if price.per != 1 {
+        let _ = write!(text, "/{}", price.per);
+    }
+    if price.factor != Decimal::ONE {
+        let _ = write!(text, "*{}", price.factor);
+    }
+    if let Some(minimum) = price.minimum {
+        let _ = write!(text, " minimum {minimum}");
+    }
+    text
+}
+
+fn basis_name(basis: Basis) -> std::borrow::Cow<'static, str> {
+    match basis {
+        Basis::Own => "own".into(),
+        Basis::Derived => "derived".into(),
+        Basis::Reported => "reported".into(),
+        Basis::NotOwed => "not_owed".into(),
+        other => other.to_string().into(),
+    }
+}
+
+/// The distinct conditions of the prices that held, in the order of the lines; mostly none.
+fn conditions(entry: &Entry<'_, '_>) -> String {
+    let mut text = String::new();
+    let Some(row) = entry.row else { return text };
+    let mut seen: [Option<u16>; 8] = [None; 8];
+    for line in entry.lines {
+        let Some(index) = line.price.as_ref().and_then(|price| price.row_price) else { continue };
+        let Some(price) = row.row.prices.get(usize::from(index)) else { continue };
+        if price.conditions == Conditions::default() || seen.contains(&Some(index)) {
+            continue;
+        }
+        if let Some(free) = seen.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(index);
+        }
+        let one = price.conditions.to_string();
+        if !text.split("; ").any(|known| known == one) {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&one);
+        }
+    }
+    text
+}
+
+/// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
+fn dimensions(entry: &Entry<'_, '_>) -> String {
+    let mut text = String::new();
+    for (name, value) in entry.dimensions.named() {
+        if matches!(name, "service_tier" | "processing" | "speed" | "region") {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let _ = write!(text, "{name}={value}");
+    }
+    text
+}

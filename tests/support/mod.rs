@@ -1,0 +1,10 @@
+//! One file for each thing a scenario starts, then the small parts they share.
+
+pub mod broker;
+pub mod engine;
+pub mod process;
+pub mod proxy;
+
+pub mod folder;
+pub mod ports;
+pub mod wait;
