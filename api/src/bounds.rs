@@ -27,7 +27,6 @@ pub(crate) enum Value {
     Int(i64),
     Ints(Vec<i64>),
     Unsigned(u64),
-    Unsigneds(Vec<u64>),
 }
 
 /// Bound values of a query by name.

@@ -1,1 +1,73 @@
-//! api
+//! Tollbook's HTTP API. Reads the store and appends changes to the log; writes no table.
+//!
+//! `router` lists every call and the scope that it needs. A call is parsed strictly (`parameters`, `period`,
+//! `dimension`), asked under the bounds of its token (`auth`, `bounds`, `store`) and answered as JSON; every error
+//! is a problem document (`error`).
+
+mod router;
+
+mod auth;
+mod body;
+mod bounds;
+mod cursor;
+mod dimension;
+mod error;
+mod parameters;
+mod period;
+mod store;
+mod units;
+
+mod completeness;
+mod entries;
+mod quarantine;
+mod requests;
+mod spend;
+
+mod commands;
+mod models;
+mod operations;
+mod tokens;
+
+pub mod audit;
+mod health;
+mod metrics;
+mod openapi;
+
+pub mod client;
+pub mod first_token;
+
+use std::sync::Arc;
+
+use schemas::log::Log;
+
+pub use router::router;
+
+/// What the API works with.
+#[derive(Clone)]
+pub struct Api {
+    store: clickhouse::Client,
+    log: Arc<dyn Log>,
+    registry: prometheus::Registry,
+}
+
+impl Api {
+    /// An API over that store and log; `/metrics` shows all that the registry has.
+    #[must_use]
+    pub fn new(store: clickhouse::Client, log: Arc<dyn Log>, registry: prometheus::Registry) -> Self {
+        Self { store, log, registry }
+    }
+}
+
+/// The answers of the API, for those who call it.
+pub mod answers {
+    pub use crate::commands::{Operation, State};
+    pub use crate::entries::Entries;
+    pub use crate::entries::row::{Entry, Line, Origin, ReportedCost};
+    pub use crate::error::Problem;
+    pub use crate::health::{Dependency, Health, Readiness};
+    pub use crate::models::{ModelRow, Models, Publishing};
+    pub use crate::quarantine::{Quarantine, Quarantined};
+    pub use crate::requests::{Attempt, AttemptEntry, Matched, Owner, Proof, Route, Total};
+    pub use crate::spend::{Spend, SpendRow, Unpriced};
+    pub use crate::tokens::{Minted, Revoked, Token, Tokens};
+}

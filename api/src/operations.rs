@@ -18,7 +18,7 @@ use crate::router::Service;
 )]
 pub(crate) async fn operation(
     State(service): State<Service>,
-    Unbound(_): Unbound,
+    _caller: Unbound,
     OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
 ) -> Result<Json<Operation>, Problem> {

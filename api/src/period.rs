@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan, Zoned};
+use jiff::{Timestamp, ToSpan, ZonedDateTime};
 
 use crate::error::Problem;
 use crate::parameters::Parameters;
@@ -146,7 +146,7 @@ pub(crate) fn rfc3339(millis: i64) -> String {
 /// The UTC date of an instant, as ISO 8601.
 pub(crate) fn utc_date(millis: i64) -> String {
     Timestamp::from_millisecond(millis)
-        .map_or_else(|_| millis.to_string(), |instant| instant.to_zoned(TimeZone::UTC).date().to_string())
+        .map_or_else(|_| millis.to_string(), |instant| instant.to_zoned_datetime(TimeZone::UTC).date().to_string())
 }
 
 fn zone(parameters: &mut Parameters) -> Result<TimeZone, Problem> {
@@ -188,12 +188,12 @@ fn ceil_millis(instant: Timestamp) -> i64 {
     if instant.as_nanosecond().rem_euclid(1_000_000) == 0 { floor } else { floor.saturating_add(1) }
 }
 
-fn local(millis: i64, zone: &TimeZone) -> Result<Zoned, Problem> {
-    Timestamp::from_millisecond(millis).map(|instant| instant.to_zoned(zone.clone())).map_err(|_| out_of_range("from"))
+fn local(millis: i64, zone: &TimeZone) -> Result<ZonedDateTime, Problem> {
+    Timestamp::from_millisecond(millis).map(|instant| instant.to_zoned_datetime(zone.clone())).map_err(|_| out_of_range("from"))
 }
 
 fn midnight(date: Date, zone: &TimeZone) -> Result<i64, Problem> {
-    date.to_zoned(zone.clone()).map(|start| start.timestamp().as_millisecond()).map_err(|_| out_of_range("from"))
+    date.to_zoned_datetime(zone.clone()).map(|start| start.timestamp().as_millisecond()).map_err(|_| out_of_range("from"))
 }
 
 fn month_of(millis: i64, zone: &TimeZone) -> Result<i64, Problem> {

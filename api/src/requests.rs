@@ -413,7 +413,7 @@ async fn published(
 fn open_period(occurred_at: &str) -> String {
     let month = occurred_at
         .parse::<Timestamp>()
-        .map(|instant| instant.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string())
+        .map(|instant| instant.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m").to_string())
         .unwrap_or_default();
     format!("open period {month}")
 }

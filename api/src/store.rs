@@ -11,13 +11,13 @@ use crate::error::Problem;
 
 /// Limits of one query.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Seconds that a query may take.
-    pub seconds_max: u64,
+    pub(crate) seconds_max: u64,
     /// Rows that a query may read.
-    pub rows_max: u64,
+    pub(crate) rows_max: u64,
     /// Bytes of memory that a query may take.
-    pub memory_bytes_max: u64,
+    pub(crate) memory_bytes_max: u64,
 }
 
 impl Default for Limits {
@@ -87,6 +87,11 @@ impl Store {
         fill: impl FnOnce(Statement) -> Statement,
     ) -> Result<Vec<T>, Problem> {
         self.run(fill(Statement::open(query)), values).await
+    }
+
+    /// The bare client, for the audit, which has limits of its own.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Whether the store answers; the text of the error says what it said.

@@ -102,7 +102,7 @@ pub struct Revoked {
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", responses((status = 200, body = Tokens)), security(("token" = [])))]
 pub(crate) async fn list(
     State(service): State<Service>,
-    Unbound(_): Unbound,
+    _caller: Unbound,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Tokens>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
@@ -207,7 +207,7 @@ fn expiry(text: &str, now: Timestamp) -> Result<i64, Problem> {
     Ok(instant.as_millisecond())
 }
 
-fn secret() -> Result<String, Problem> {
+pub(crate) fn secret() -> Result<String, Problem> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
         tracing::error!(error = error.to_string(), "The system has no random bytes");

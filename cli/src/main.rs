@@ -1,2 +1,89 @@
-//! The tollbook command line.
-fn main() {}
+//! The `tollbook` command line: one enum, one match, one file a command.
+
+mod config;
+mod logging;
+mod options;
+mod store;
+mod log;
+mod workers;
+mod supervise;
+mod probe;
+mod credentials;
+mod up;
+mod ingest;
+mod api;
+mod engine;
+mod migrate;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Usage and billing ledger for AI model traffic: every attempt priced once, exactly, provably.
+///
+/// Every option can also be given as a TOLLBOOK_* environment variable (--round-rows-max as TOLLBOOK_ROUND_ROWS_MAX)
+/// or as a key of one TOML file (round-rows-max = 100000) named by --config or TOLLBOOK_CONFIG; a flag wins over a
+/// variable, and a variable over the file. Exit codes: 0 fine, 1 failed, 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "tollbook", version, max_term_width = 110)]
+struct Cli {
+    /// TOML file with options by their long names
+    #[arg(long, global = true, env = "TOLLBOOK_CONFIG", value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    logging: logging::Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process: engine, log, worker, API
+    Up(up::Options),
+    /// Run a worker: from Kafka into ClickHouse
+    Ingest(ingest::Options),
+    /// Run the HTTP API
+    Api(api::Options),
+    /// Run the embedded ClickHouse engine alone
+    Engine(engine::Options),
+    /// Bring the store to this version's schema, and mint the first admin token where there is none
+    Migrate(migrate::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    logging::start(&cli.logging);
+    let outcome = match cli.command {
+        Command::Up(options) => up::run(options),
+        Command::Ingest(options) => ingest::run(&options),
+        Command::Api(options) => api::run(&options),
+        Command::Engine(options) => engine::run(options),
+        Command::Migrate(options) => migrate::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tollbook: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the command line, with the values of the TOML file as defaults.
+fn parse() -> Result<Cli, clap::Error> {
+    let command = config::with_file(Cli::command(), std::env::args_os())?;
+    Cli::from_arg_matches(&command.get_matches())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -29,8 +29,9 @@ impl Decoder {
         let method = header[0];
         let packed_bytes = size(&header[1..5]);
         let plain_bytes = size(&header[5..9]);
-        if packed_bytes < HEADER_BYTES || packed_bytes > BLOCK_BYTES_MAX || plain_bytes > BLOCK_BYTES_MAX {
-            let text = format_args!("Compressed block of {packed_bytes} bytes for {plain_bytes} is out of bounds");
+        if !(HEADER_BYTES..=BLOCK_BYTES_MAX).contains(&packed_bytes) || plain_bytes > BLOCK_BYTES_MAX {
+            let text =
+                format_args!("Compressed block of {packed_bytes} bytes for {plain_bytes} is out of bounds");
             return Err(Exception::new(code::TOO_LARGE_SIZE_COMPRESSED, "TOO_LARGE_SIZE_COMPRESSED", text));
         }
         if self.buffer.len() < CHECKSUM_BYTES + packed_bytes {

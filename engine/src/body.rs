@@ -139,9 +139,11 @@ fn exception(error: &io::Error) -> Exception {
         io::ErrorKind::ConnectionAborted => {
             Exception::new(code::ABORTED, "ABORTED", format_args!("The request's body broke off: {error}"))
         }
-        io::ErrorKind::UnexpectedEof => {
-            Exception::new(code::UNEXPECTED_END_OF_FILE, "UNEXPECTED_END_OF_FILE", "The compressed body broke off")
-        }
+        io::ErrorKind::UnexpectedEof => Exception::new(
+            code::UNEXPECTED_END_OF_FILE,
+            "UNEXPECTED_END_OF_FILE",
+            "The compressed body broke off",
+        ),
         _ => Exception::new(
             code::CANNOT_DECOMPRESS,
             "CANNOT_DECOMPRESS",

@@ -64,8 +64,8 @@ impl Exception {
             code::NOT_IMPLEMENTED => StatusCode::NOT_IMPLEMENTED,
             // TIMEOUT_EXCEEDED
             159 => StatusCode::REQUEST_TIMEOUT,
-            // CANNOT_OPEN_FILE, SOCKET_TIMEOUT, CANNOT_SCHEDULE_TASK
-            76 | code::SOCKET_TIMEOUT | 439 => StatusCode::SERVICE_UNAVAILABLE,
+            // CANNOT_OPEN_FILE, SOCKET_TIMEOUT, CANNOT_SCHEDULE_TASK; and here: the engine is stopping
+            76 | code::SOCKET_TIMEOUT | 439 | code::ABORTED => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -74,7 +74,8 @@ impl Exception {
     /// answer's headers announced.
     pub(crate) fn frame(&self, tag: &str) -> Vec<u8> {
         let message = format!("{}\n", self.message);
-        format!("\r\n__exception__\r\n{tag}\r\n{message}{} {tag}\r\n__exception__\r\n", message.len()).into_bytes()
+        format!("\r\n__exception__\r\n{tag}\r\n{message}{} {tag}\r\n__exception__\r\n", message.len())
+            .into_bytes()
     }
 }
 

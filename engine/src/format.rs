@@ -16,6 +16,8 @@ pub(crate) enum Pieces {
 pub(crate) enum Header {
     /// So many lines.
     Lines(usize),
+    /// So many lines of CSV: a line end in quotes is part of a name.
+    CsvLines(usize),
     /// The number of columns, their names, their types, as RowBinary writes them.
     RowBinary,
 }
@@ -23,12 +25,16 @@ pub(crate) enum Header {
 /// How the pieces of `format` are joined.
 pub(crate) fn pieces(format: &str) -> Pieces {
     match format {
-        "Native" | "RowBinary" | "TabSeparated" | "TSV" | "TabSeparatedRaw" | "TSVRaw" | "CSV" | "JSONEachRow"
-        | "JSONLines" | "NDJSON" | "JSONCompactEachRow" | "LineAsString" | "RawBLOB" => Pieces::Plain,
+        "Native" | "RowBinary" | "TabSeparated" | "TSV" | "TabSeparatedRaw" | "TSVRaw" | "CSV"
+        | "JSONEachRow" | "JSONLines" | "NDJSON" | "JSONCompactEachRow" | "LineAsString" | "RawBLOB" => {
+            Pieces::Plain
+        }
         "RowBinaryWithNamesAndTypes" => Pieces::Header(Header::RowBinary),
         "TabSeparatedWithNames" | "TSVWithNames" | "JSONCompactEachRowWithNames" => {
             Pieces::Header(Header::Lines(1))
         }
+        "CSVWithNames" => Pieces::Header(Header::CsvLines(1)),
+        "CSVWithNamesAndTypes" => Pieces::Header(Header::CsvLines(2)),
         "TabSeparatedWithNamesAndTypes" | "TSVWithNamesAndTypes" | "JSONCompactEachRowWithNamesAndTypes" => {
             Pieces::Header(Header::Lines(2))
         }
@@ -41,7 +47,16 @@ impl Header {
     pub(crate) fn length(self, piece: &[u8]) -> Option<usize> {
         match self {
             Self::Lines(lines) => {
-                let mut ends = piece.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+                let mut ends =
+                    piece.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+                ends.nth(lines.checked_sub(1)?)
+            }
+            Self::CsvLines(lines) => {
+                let mut in_quotes = false;
+                let mut ends = piece.iter().enumerate().filter_map(|(at, byte)| {
+                    in_quotes ^= *byte == b'"';
+                    (*byte == b'\n' && !in_quotes).then_some(at + 1)
+                });
                 ends.nth(lines.checked_sub(1)?)
             }
             Self::RowBinary => {
@@ -59,14 +74,24 @@ impl Header {
 /// The `Content-Type` that a ClickHouse server gives to `format`.
 pub(crate) fn content_type(format: &str) -> &'static str {
     match format {
-        "TabSeparated" | "TSV" | "TabSeparatedWithNames" | "TSVWithNames" | "TabSeparatedWithNamesAndTypes"
-        | "TSVWithNamesAndTypes" | "TabSeparatedRaw" | "TSVRaw" => "text/tab-separated-values; charset=UTF-8",
+        "TabSeparated"
+        | "TSV"
+        | "TabSeparatedWithNames"
+        | "TSVWithNames"
+        | "TabSeparatedWithNamesAndTypes"
+        | "TSVWithNamesAndTypes"
+        | "TabSeparatedRaw"
+        | "TSVRaw" => "text/tab-separated-values; charset=UTF-8",
         "CSV" => "text/csv; charset=UTF-8; header=absent",
         "CSVWithNames" | "CSVWithNamesAndTypes" => "text/csv; charset=UTF-8; header=present",
-        "JSONEachRow" | "JSONLines" | "NDJSON" | "JSONCompactEachRow" => "application/x-ndjson; charset=UTF-8",
+        "JSONEachRow" | "JSONLines" | "NDJSON" | "JSONCompactEachRow" => {
+            "application/x-ndjson; charset=UTF-8"
+        }
         _ if format.starts_with("JSON") => "application/json; charset=UTF-8",
         "XML" => "application/xml; charset=UTF-8",
-        "Native" | "Arrow" | "ArrowStream" | "Parquet" | "Avro" | "ORC" | "MsgPack" => "application/octet-stream",
+        "Native" | "Arrow" | "ArrowStream" | "Parquet" | "Avro" | "ORC" | "MsgPack" => {
+            "application/octet-stream"
+        }
         _ if format.starts_with("RowBinary") => "application/octet-stream",
         _ => "text/plain; charset=UTF-8",
     }
@@ -90,6 +115,7 @@ mod tests {
     #[test]
     fn headers_end_where_the_first_row_begins() {
         assert_eq!(Header::Lines(2).length(b"a\tb\nString\tInt8\nx\t1\n"), Some(16));
+        assert_eq!(Header::CsvLines(1).length(b"\"a\n\"\"b\",\"c\"\n1,2\n"), Some(12));
         assert_eq!(Header::RowBinary.length(b"\x01\x01n\x06UInt64\x07"), Some(10));
         assert_eq!(Header::RowBinary.length(b"\x01\x01n\x06UIn"), None);
     }

@@ -55,6 +55,7 @@ pub(crate) struct Service {
     sessions: Arc<Sessions>,
     secret: SecretString,
     lanes: Lanes,
+    timezone: String,
     stopping: AtomicBool,
 }
 
@@ -63,15 +64,16 @@ impl Service {
         connector: Arc<Connector>,
         registry: Arc<Registry>,
         secret: SecretString,
-        selects_max: usize,
-        inserts_max: usize,
+        timezone: String,
+        lanes: Lanes,
     ) -> Arc<Self> {
         Arc::new(Self {
             connector,
             registry,
             sessions: Arc::default(),
             secret,
-            lanes: Lanes::new(selects_max, inserts_max),
+            lanes,
+            timezone,
             stopping: AtomicBool::new(false),
         })
     }
@@ -84,14 +86,14 @@ impl Service {
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         Router::new()
-            .route("/ping", get(|| async { "Ok.\n" }))
+            .route("/ping", get(ping))
             .route("/", get(handle).post(handle))
             .with_state(Arc::clone(self))
     }
 }
 
 /// How many statements of each kind run at a time; the others wait in line.
-struct Lanes {
+pub(crate) struct Lanes {
     select: Semaphore,
     insert: Semaphore,
     change: Semaphore,
@@ -100,7 +102,7 @@ struct Lanes {
 }
 
 impl Lanes {
-    fn new(selects_max: usize, inserts_max: usize) -> Self {
+    pub(crate) fn new(selects_max: usize, inserts_max: usize) -> Self {
         Self {
             select: Semaphore::new(selects_max.max(1)),
             insert: Semaphore::new(inserts_max.max(1)),
@@ -155,7 +157,15 @@ impl Drop for Waiting<'_> {
 struct Reply {
     query_id: String,
     format: String,
+    timezone: String,
     compress: bool,
+}
+
+async fn ping(State(service): State<Arc<Service>>) -> Response {
+    match service.stopping.load(Ordering::SeqCst) {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "Stopping.\n").into_response(),
+        false => "Ok.\n".into_response(),
+    }
 }
 
 async fn handle(State(service): State<Arc<Service>>, http: HttpRequest) -> Response {
@@ -174,6 +184,7 @@ async fn handle(State(service): State<Arc<Service>>, http: HttpRequest) -> Respo
     let mut reply = Reply {
         query_id: request.query_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string()),
         format: "TabSeparated".into(),
+        timezone: service.timezone.clone(),
         compress: request.compress,
     };
     let mut pieces = body::pieces(body, request.packing);
@@ -321,7 +332,7 @@ async fn read_statement(query: Option<String>, pieces: &mut Pieces) -> Result<St
     loop {
         match sql::head(&text, whole) {
             Head::Insert { statement_end, format, data_start } => {
-                if format == "Values" {
+                if format.eq_ignore_ascii_case("Values") {
                     whole = whole || read_to(&mut text, pieces, INSERT_HEAD_BYTES_MAX).await?;
                 }
                 let text = text.freeze();
@@ -334,7 +345,9 @@ async fn read_statement(query: Option<String>, pieces: &mut Pieces) -> Result<St
                 return Err(Exception::new(code::UNKNOWN_TYPE_OF_QUERY, "UNKNOWN_TYPE_OF_QUERY", text));
             }
             Head::Statement if whole => return Ok(Statement { text: text.freeze(), insert: None }),
-            Head::Unfinished if text.len() > INSERT_HEAD_BYTES_MAX => return Err(too_large(INSERT_HEAD_BYTES_MAX)),
+            Head::Unfinished if text.len() > INSERT_HEAD_BYTES_MAX => {
+                return Err(too_large(INSERT_HEAD_BYTES_MAX));
+            }
             Head::Statement | Head::Unfinished => {}
         }
         match pieces.next().await {
@@ -454,9 +467,6 @@ fn refusal(exception: &Exception, reply: Option<&Reply>) -> Response {
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = exception.status();
-    if exception.code == code::ABORTED && exception.status() == StatusCode::INTERNAL_SERVER_ERROR {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
     if let Some(reply) = reply {
         set_headers(response.headers_mut(), reply);
     }
@@ -470,7 +480,7 @@ fn set_headers(headers: &mut HeaderMap, reply: &Reply) {
     put(headers, "x-clickhouse-query-id", &reply.query_id);
     put(headers, "x-clickhouse-format", &reply.format);
     put(headers, "x-clickhouse-server-display-name", "engine");
-    put(headers, "x-clickhouse-timezone", "UTC");
+    put(headers, "x-clickhouse-timezone", &reply.timezone);
 }
 
 /// Sets a header, unless the client's own text cannot stand in one.

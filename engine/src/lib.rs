@@ -1,9 +1,8 @@
 //! The ClickHouse engine as a library (libchdb), served over ClickHouse's own HTTP interface on loopback,
 //! so that any ClickHouse HTTP client works with it unmodified. One process, one data folder.
 //!
-//! A query flows: [`http`] reads the request and its statement, the [`registry`] enters it under its query
-//! id, a worker thread runs it on a connection of its own ([`worker`], [`library`]), and its result streams
-//! back as it comes.
+//! A query flows: `http` reads the request and its statement, the `registry` enters it under its query id, a
+//! thread runs it on a connection of its own (`worker`, `library`), and its result streams back as it comes.
 
 mod blocks;
 mod body;
@@ -22,8 +21,8 @@ mod worker;
 
 use axum::serve::ListenerExt;
 use folder::Folder;
-use http::Service;
-use library::Library;
+use http::{Lanes, Service};
+use library::{Connection, Library};
 use life::End;
 use registry::Registry;
 use secrecy::SecretString;
@@ -31,6 +30,7 @@ use session::Connector;
 use std::{
     io,
     net::SocketAddr,
+    os::unix::process::parent_id,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::Duration,
@@ -95,7 +95,8 @@ pub enum Error {
 }
 
 /// Starts the engine, calls `on_ready` with the address once it serves, and runs until it is told to stop:
-/// by SIGTERM or SIGINT, at the end of a piped standard input, or with the death of the parent. Must be
+/// by SIGTERM, at the end of a piped standard input, or with the death of the parent. SIGINT ends it only
+/// where standard input is no pipe: a terminal sends it to parent and child, and a parent ends in its own order. Must be
 /// called on the main thread of a process that does nothing else: after a clean stop it **ends the
 /// process** with code 0, because the engine's static destructors can hang. Prints nothing.
 ///
@@ -105,6 +106,7 @@ pub fn run(config: Config, on_ready: impl FnOnce(SocketAddr)) -> Result<(), Erro
     if !config.listen.ip().is_loopback() {
         return Err(Error::NotLoopback(config.listen));
     }
+    let parent = parent_id();
     let library = Library::load(&config.library)?;
     let folder = Folder::open(&config.path, config.memory_bytes_max)?;
     let connector =
@@ -115,20 +117,15 @@ pub fn run(config: Config, on_ready: impl FnOnce(SocketAddr)) -> Result<(), Erro
     let (kills, killed) = mpsc::channel();
     let registry = Registry::new(kills);
     kill::start(killed, Arc::clone(&registry), Arc::clone(&connector)).map_err(Error::Start)?;
-    let service = Service::new(
-        connector,
-        Arc::clone(&registry),
-        config.secret,
-        config.selects_max,
-        config.inserts_max,
-    );
+    let lanes = Lanes::new(config.selects_max, config.inserts_max);
+    let service = Service::new(connector, Arc::clone(&registry), config.secret, timezone(&anchor), lanes);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(SERVING_THREADS)
         .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()
         .map_err(Error::Start)?;
-    let all_ended = runtime.block_on(serve(&service, &registry, config.listen, on_ready))?;
+    let all_ended = runtime.block_on(serve(&service, &registry, config.listen, parent, on_ready))?;
     if all_ended {
         // Closing waits for statements, so it is left out where one did not end.
         drop(anchor);
@@ -136,15 +133,21 @@ pub fn run(config: Config, on_ready: impl FnOnce(SocketAddr)) -> Result<(), Erro
     library::exit_now(0)
 }
 
+fn timezone(connection: &Connection) -> String {
+    let output = connection.query(b"SELECT timezone()", "TSVRaw", &[]);
+    output.map_or_else(|_| "UTC".into(), |output| String::from_utf8_lossy(output.as_ref()).trim().to_owned())
+}
+
 /// Serves until the end is told; returns whether every statement has ended.
 async fn serve(
     service: &Arc<Service>,
     registry: &Registry,
     address: SocketAddr,
+    parent: u32,
     on_ready: impl FnOnce(SocketAddr),
 ) -> Result<bool, Error> {
     let listen = |source| Error::Listen { address, source };
-    let end = End::watch().map_err(Error::Start)?;
+    let end = End::watch(parent).map_err(Error::Start)?;
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let bound = listener.local_addr().map_err(listen)?;
     let listener = listener.tap_io(|connection| {

@@ -189,7 +189,9 @@ impl Library {
 
     fn output(self: &Arc<Self>, result: *mut RawResult) -> Result<Output, Failure> {
         let Some(handle) = NonNull::new(result) else {
-            return Err(Failure("Code: 49. DB::Exception: the engine returned no result. (LOGICAL_ERROR)".into()));
+            return Err(Failure(
+                "Code: 49. DB::Exception: the engine returned no result. (LOGICAL_ERROR)".into(),
+            ));
         };
         let output = Output { library: Arc::clone(self), handle };
         // SAFETY: `handle` is a live result.
@@ -287,7 +289,13 @@ impl Connection {
         }
     }
 
-    fn call(&self, function: QueryFunction, sql: &[u8], format: &str, parameters: &Parameters) -> *mut RawResult {
+    fn call(
+        &self,
+        function: QueryFunction,
+        sql: &[u8],
+        format: &str,
+        parameters: &Parameters,
+    ) -> *mut RawResult {
         let lists = Lists::of(parameters);
         // SAFETY: every pointer comes with its own length and lives through the call, which copies.
         unsafe {
@@ -386,9 +394,8 @@ impl Select<'_> {
     pub(crate) fn next(&mut self) -> Result<Option<Output>, Failure> {
         let library = &self.connection.library;
         // SAFETY: both handles are live; the exclusive borrow keeps calls one after another.
-        let piece = unsafe {
-            (library.functions.stream_fetch)(self.connection.raw(), self.handle.handle.as_ptr())
-        };
+        let piece =
+            unsafe { (library.functions.stream_fetch)(self.connection.raw(), self.handle.handle.as_ptr()) };
         let piece = library.output(piece).inspect_err(|_| self.ended = true)?;
         if piece.as_ref().is_empty() {
             self.ended = true;

@@ -1,9 +1,9 @@
-//! When the process shall end: on SIGTERM or SIGINT, at the end of its standard input, and with its parent.
+//! When the process shall end: on SIGTERM, at the end of its standard input, and with its parent.
 
 use nix::sys::{prctl, signal::Signal};
 use std::{
     io::{self, Read},
-    os::unix::fs::FileTypeExt,
+    os::unix::{fs::FileTypeExt, process::parent_id},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -14,41 +14,50 @@ use tokio::{
 pub(crate) struct End {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
-    input: oneshot::Receiver<()>,
+    /// Where standard input is a pipe, its end is the parent's.
+    input: Option<oneshot::Receiver<()>>,
+    is_orphan: bool,
 }
 
 impl End {
-    /// Watches from now on. Must be called in the runtime.
-    pub(crate) fn watch() -> io::Result<Self> {
-        let end = Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            input: watch_input()?,
-        };
-        // The handlers stand: a parent that dies between here and there is seen by its closed pipe.
+    /// Watches from now on; `parent` is who the process was started by. Must be called in the runtime.
+    pub(crate) fn watch(parent: u32) -> io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let input = watch_input()?;
         prctl::set_pdeathsig(Signal::SIGTERM)?;
-        Ok(end)
+        // A parent that died before that is not told any more.
+        let is_orphan = parent_id() != parent;
+        Ok(Self { terminate, interrupt, input, is_orphan })
     }
 
-    /// Waits for the first of them and names it.
-    pub(crate) async fn wait(mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            Ok(()) = &mut self.input => "end of standard input",
+    /// Waits for the first reason and names it.
+    pub(crate) async fn wait(self) -> &'static str {
+        let Self { mut terminate, mut interrupt, input, is_orphan } = self;
+        if is_orphan {
+            return "death of the parent";
+        }
+        match input {
+            // A terminal interrupts parent and child alike; the parent then ends the child in its order.
+            Some(input) => tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = input => "end of standard input",
+            },
+            None => tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            },
         }
     }
 }
 
-/// The parent holds the other end of our standard input: where that is a pipe, its end is the parent's.
-/// A terminal or `/dev/null` tells nothing of a parent and is left alone.
-fn watch_input() -> io::Result<oneshot::Receiver<()>> {
-    let (ended, input) = oneshot::channel();
+/// Reads a piped standard input to its end. A terminal or `/dev/null` tells nothing of a parent: `None`.
+fn watch_input() -> io::Result<Option<oneshot::Receiver<()>>> {
     let is_pipe = std::fs::metadata("/dev/stdin")
         .is_ok_and(|metadata| metadata.file_type().is_fifo() || metadata.file_type().is_socket());
     if !is_pipe {
-        return Ok(input);
+        return Ok(None);
     }
+    let (ended, input) = oneshot::channel();
     std::thread::Builder::new().name("input".into()).spawn(move || {
         let mut buffer = [0; 256];
         let mut input = io::stdin().lock();
@@ -56,5 +65,5 @@ fn watch_input() -> io::Result<oneshot::Receiver<()>> {
         // Nobody listens only when the process is ending anyway.
         let _ = ended.send(());
     })?;
-    Ok(input)
+    Ok(Some(input))
 }

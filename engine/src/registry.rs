@@ -155,7 +155,9 @@ impl Registry {
             rows.extend(sql::quote(entry.query_id.as_bytes()));
             rows.extend(b", ");
             rows.extend(sql::quote(&entry.text));
-            rows.extend(format!(", '{}', {:.6})", entry.kind, entry.since.elapsed().as_secs_f64()).into_bytes());
+            rows.extend(
+                format!(", '{}', {:.6})", entry.kind, entry.since.elapsed().as_secs_f64()).into_bytes(),
+            );
         }
         let mut subquery = format!(
             "(SELECT {more_columns}1::UInt8 AS is_initial_query, 'default' AS user, running.id AS query_id, \

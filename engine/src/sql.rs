@@ -172,25 +172,31 @@ fn data_start(text: &[u8], from: usize, whole: bool) -> Option<usize> {
 
 /// The limit that a statement comes under.
 pub(crate) fn lane(text: &[u8]) -> Lane {
-    if kill(text).is_some() || processes(text).next().is_some() {
-        return Lane::Control;
+    if reads(text) {
+        let asks_for_running = processes(text).next().is_some();
+        return if asks_for_running { Lane::Control } else { Lane::Select };
     }
-    const READS: [&str; 11] = [
-        "SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK", "VALUES", "TABLE", "FROM",
-    ];
     match Tokens::new(text).next() {
         Some(token) if token.is("INSERT") => Lane::Insert,
-        Some(token) if token.kind == Kind::Sign(b'(') => Lane::Select,
-        Some(token) if READS.iter().any(|word| token.is(word)) => Lane::Select,
+        _ if kill(text).is_some() => Lane::Control,
         _ => Lane::Change,
     }
 }
 
+fn reads(text: &[u8]) -> bool {
+    const WORDS: [&str; 11] = [
+        "SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK", "VALUES", "TABLE", "FROM",
+    ];
+    Tokens::new(text)
+        .next()
+        .is_some_and(|token| token.kind == Kind::Sign(b'(') || WORDS.iter().any(|word| token.is(word)))
+}
+
 /// Whether the engine can hand out the result in pieces: it does so for SELECT only.
 pub(crate) fn streams(text: &[u8]) -> bool {
-    Tokens::new(text).next().is_some_and(|token| {
-        token.is("SELECT") || token.is("WITH") || token.kind == Kind::Sign(b'(')
-    })
+    Tokens::new(text)
+        .next()
+        .is_some_and(|token| token.is("SELECT") || token.is("WITH") || token.kind == Kind::Sign(b'('))
 }
 
 /// Whether the text holds `INTO OUTFILE` or `INFILE`, which name files of this machine.
@@ -216,10 +222,11 @@ pub(crate) fn output_format(text: &[u8]) -> Option<String> {
     found
 }
 
-/// The text with each `system.processes` replaced, or as it is when there is none.
+/// The text with each `system.processes` replaced, or as it is when there is none. A view that is being
+/// created keeps the name: only statements that read now mean the rows of now.
 pub(crate) fn replace_processes<'a>(text: &'a [u8], replacement: impl FnOnce() -> Vec<u8>) -> Cow<'a, [u8]> {
     let places: Vec<Range<usize>> = processes(text).collect();
-    if places.is_empty() {
+    if places.is_empty() || !reads(text) {
         return Cow::Borrowed(text);
     }
     let replacement = replacement();
@@ -421,7 +428,9 @@ mod tests {
 
     #[test]
     fn other_statements_have_no_data() {
-        for text in ["", "SELECT 'INSERT INTO t FORMAT CSV'", "INSERT INTO t SELECT 1", "INSERT INTO t (SELECT 1)"] {
+        for text in
+            ["", "SELECT 'INSERT INTO t FORMAT CSV'", "INSERT INTO t SELECT 1", "INSERT INTO t (SELECT 1)"]
+        {
             assert_eq!(head(text.as_bytes(), true), Head::Statement, "{text}");
         }
         assert_eq!(head(b"INSERT INTO t FROM INFILE 'x' FORMAT CSV", true), Head::FromInfile);
@@ -444,7 +453,12 @@ mod tests {
         };
         assert_eq!(replace("SELECT * FROM system.processes p"), "SELECT * FROM (X) p");
         assert_eq!(replace("SELECT 1 FROM `system` . \"processes\""), "SELECT 1 FROM (X)");
-        for text in ["SELECT 'system.processes'", "SELECT 1 -- system.processes", "SELECT $$system.processes$$"] {
+        for text in [
+            "SELECT 'system.processes'",
+            "SELECT 1 -- system.processes",
+            "SELECT $$system.processes$$",
+            "CREATE VIEW v AS SELECT * FROM system.processes",
+        ] {
             assert_eq!(replace(text), text);
         }
         assert_eq!(lane(b"SELECT count() FROM system.processes"), Lane::Control);

@@ -16,6 +16,8 @@ use tokio::{runtime::Handle, sync::mpsc};
 const WHOLE_RESULT_BYTES_MAX: u64 = 256 << 20;
 /// A client that reads nothing for so long has given up.
 const STALLED_READER_MAX: Duration = Duration::from_secs(300);
+const FRAMING_SETTINGS: [&str; 2] =
+    ["output_format_json_array_of_rows", "output_format_binary_encode_types_in_binary_format"];
 /// How long a `KILL QUERY … SYNC` waits.
 const KILL_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -58,7 +60,7 @@ pub(crate) enum Data {
     Broken(Exception),
 }
 
-/// What comes of a statement, in this order: `Begin`, pieces, `End`; or `Failed` at any point.
+/// What comes of a statement, in this order: `Begin`, pieces, and at the end `End` or `Failed`.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// Nothing failed so far; what it counted, where it has ended already.
@@ -72,16 +74,17 @@ pub(crate) enum Event {
 struct Gone;
 
 impl Job {
-    /// Runs the statement to its end.
+    /// Runs the statement to its end. The last event is sent when nothing of it is left: a client that
+    /// has its whole answer finds its session free and its statement gone.
     pub(crate) fn run(mut self, connector: &Connector) {
         let result = match self.lease.take() {
             Some(mut lease) => self.run_in_session(&mut lease, connector),
             None => connect(connector).and_then(|connection| self.run_on(&connection)),
         };
-        if let Err(exception) = result {
-            // A client that has gone needs no answer.
-            let _ = self.send(Event::Failed(exception));
-        }
+        let Self { events, running, .. } = self;
+        drop(running);
+        // A client that has gone needs no answer.
+        let _ = send(&events, result.map_or_else(Event::Failed, |()| Event::End));
     }
 
     fn run_in_session(&mut self, lease: &mut Lease, connector: &Connector) -> Result<(), Exception> {
@@ -90,7 +93,9 @@ impl Job {
         let result = self.run_on(&connection);
         match self.reset(&connection) {
             Ok(()) => lease.keep(connection),
-            Err(exception) => tracing::warn!("A session starts anew, its settings cannot be reset: {exception}"),
+            Err(exception) => {
+                tracing::warn!("A session starts anew, its settings cannot be reset: {exception}");
+            }
         }
         result
     }
@@ -144,7 +149,8 @@ impl Job {
         if self.settings.is_empty() {
             return Ok(());
         }
-        let settings: Vec<String> = self.settings.iter().map(|(name, _)| format!("{name} = DEFAULT")).collect();
+        let settings: Vec<String> =
+            self.settings.iter().map(|(name, _)| format!("{name} = DEFAULT")).collect();
         run_quietly(connection, format!("SET {}", settings.join(", ")).as_bytes())
     }
 
@@ -164,7 +170,7 @@ impl Job {
     }
 
     fn pieces(&self, text: &[u8]) -> Pieces {
-        match self.whole || self.is_one_document() || !sql::streams(text) {
+        match self.whole || self.changes_pieces(text) || !sql::streams(text) {
             true => Pieces::Whole,
             false => format::pieces(sql::output_format(text).as_deref().unwrap_or(&self.default_format)),
         }
@@ -185,9 +191,12 @@ impl Job {
         }
     }
 
-    /// Whether a setting makes one document of a format that has none.
-    fn is_one_document(&self) -> bool {
-        self.settings.iter().any(|(name, value)| name == "output_format_json_array_of_rows" && value != "0")
+    /// Whether a setting, of the request or in the text, gives a format a frame that cannot be joined.
+    fn changes_pieces(&self, text: &[u8]) -> bool {
+        FRAMING_SETTINGS.iter().any(|setting| {
+            self.settings.iter().any(|(name, _)| name == setting)
+                || text.windows(setting.len()).any(|window| window == setting.as_bytes())
+        })
     }
 
     fn stream(
@@ -216,7 +225,6 @@ impl Job {
             }
             next = select.next()?;
         }
-        let _ = self.send(Event::End);
         Ok(())
     }
 
@@ -262,20 +270,23 @@ impl Job {
 
     fn answer(&self, counts: Option<Counts>, output: Option<Output>) {
         let piece = output.filter(|output| !output.as_ref().is_empty()).map(Bytes::from_owner);
-        let events = [Some(Event::Begin(counts)), piece.map(Event::Piece), Some(Event::End)];
-        for event in events.into_iter().flatten() {
-            if self.send(event).is_err() {
-                return;
-            }
+        if self.send(Event::Begin(counts)).is_ok()
+            && let Some(piece) = piece
+        {
+            // A client that has gone needs no more of it.
+            let _ = self.send(Event::Piece(piece));
         }
     }
 
     fn send(&self, event: Event) -> Result<(), Gone> {
-        let sending = tokio::time::timeout(STALLED_READER_MAX, self.events.send(event));
-        match Handle::current().block_on(sending) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
-        }
+        send(&self.events, event)
+    }
+}
+
+fn send(events: &mpsc::Sender<Event>, event: Event) -> Result<(), Gone> {
+    match Handle::current().block_on(tokio::time::timeout(STALLED_READER_MAX, events.send(event))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Gone),
     }
 }
 

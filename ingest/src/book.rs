@@ -8,6 +8,7 @@ use ledger::event::Millis;
 use ledger::prices::PriceBook;
 use parking_lot::Mutex;
 use schemas::log::COMMANDS_TOPIC;
+use schemas::prices;
 
 use crate::batch::MakeError;
 use crate::store::Store;
@@ -95,7 +96,7 @@ impl Books {
             self.store.block_on(query.fetch_all()).map_err(|error| unreadable(error.to_string()))?;
         let mut parsed = Vec::with_capacity(rows.len());
         for row in rows {
-            let mut model_row = schemas::prices::row::parse(&row.body)
+            let mut model_row = prices::from_json(&row.body)
                 .map_err(|error| unreadable(format!("row {}: {error}", row.row_id)))?;
             model_row.effective_from = row.effective_from.map(Millis);
             parsed.push(model_row);

@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 
 use ledger::event::Millis;
-use ledger::prices::PriceBook;
+use ledger::prices::{ModelRow, PriceBook};
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope, MintToken, PublishPrices, RevokeToken};
-use schemas::prices::row;
+use schemas::event::{Decoder, SchemaError};
+use schemas::prices;
 use schemas::tables::{ApiTokens, CommandRow, Commands, ModelRows, Origin, PublishedRow, Quarantine, TokenRow};
 
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
 use crate::quarantine;
-use crate::source::{Partition, Record};
+use crate::source::{Partition, Record, parse_sha256};
 use crate::store::{Rows, Store};
+use crate::worker::chain;
 
 /// How long after its command a later version of an undated row takes effect: by then every worker knows of it, or
 /// waits.
@@ -29,6 +31,7 @@ const TOKEN: &str = include_str!("../../schemas/clickhouse/queries/token_before.
 /// Makes rows of commands.
 pub struct CommandMaker {
     store: Store,
+    decoder: Decoder,
 }
 
 #[derive(clickhouse::Row, serde::Deserialize)]
@@ -93,9 +96,11 @@ impl Place<'_> {
 
 impl CommandMaker {
     /// Carries out commands against that store.
-    #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    ///
+    /// # Errors
+    /// Only where the built-in schema of events is broken, which a test rules out.
+    pub fn new(store: Store) -> Result<Self, SchemaError> {
+        Ok(Self { store, decoder: Decoder::new()? })
     }
 
     fn carry_out(&self, place: &Place<'_>, envelope: &Envelope) -> Result<Effect, Refusal> {
@@ -155,26 +160,27 @@ impl CommandMaker {
                 "the change was prepared when {based_on} rows were published, now there are {count}: prepare it again"
             )));
         }
+        let mut rows = Vec::with_capacity(published.len() + command.rows.len());
+        for row in &published {
+            let mut model_row = read_row(&row.body, &row.row_id)?;
+            model_row.effective_from = row.effective_from.map(Millis);
+            rows.push(model_row);
+        }
         let bodies: HashMap<&str, &str> =
             published.iter().map(|row| (row.row_id.as_str(), row.body.as_str())).collect();
-        let mut book = Vec::with_capacity(published.len() + command.rows.len());
-        for row in &published {
-            let mut model_row =
-                row::parse(&row.body).map_err(|error| Refusal::Refused(format!("row {}: {error}", row.row_id)))?;
-            model_row.effective_from = row.effective_from.map(Millis);
-            book.push(model_row);
+        let mut latest: HashMap<(Option<String>, String), usize> = HashMap::new();
+        for (index, row) in rows.iter().enumerate() {
+            latest.insert((row.provider.clone(), row.model.clone()), index);
         }
-        let known: std::collections::HashSet<(String, String)> =
-            book.iter().map(|row| (row.provider.to_string(), row.model.to_string())).collect();
 
         let mut effect = Effect::default();
         let later = Millis(place.log_time.0.saturating_add(LATER_VERSION_AFTER_MS));
-        let (mut added, mut unchanged, mut earliest_later) = (0_u32, 0_u32, None);
+        let (mut added, mut unchanged, mut later_versions) = (0_u32, 0_u32, 0_u32);
         for (index, text) in command.rows.iter().enumerate() {
-            let mut model_row =
-                row::parse(text).map_err(|error| Refusal::Refused(format!("row {}: {error}", index + 1)))?;
-            let body = row::print(&model_row);
-            match bodies.get(model_row.id.as_ref()) {
+            let mut row = read_row(text, &format!("number {}", index + 1))?;
+            let body = prices::to_json(&row).map_err(|error| Refusal::Refused(error.to_string()))?;
+            let before = latest.get(&(row.provider.clone(), row.model.clone())).and_then(|index| rows.get(*index));
+            match bodies.get(row.id.as_str()) {
                 Some(same) if *same == body => {
                     unchanged += 1;
                     continue;
@@ -182,39 +188,43 @@ impl CommandMaker {
                 Some(_) => {
                     return Err(Refusal::Refused(format!(
                         "row {} is published with other content; a row never changes, publish it under a new id",
-                        model_row.id
+                        row.id
                     )));
                 }
                 None => {}
             }
-            let is_later = known.contains(&(model_row.provider.to_string(), model_row.model.to_string()));
-            if model_row.effective_from.is_none() && is_later {
-                model_row.effective_from = Some(later);
-                earliest_later = Some(later);
+            if row.effective_from.is_none() && before.is_some_and(|before| prices::same_terms(before, &row)) {
+                unchanged += 1;
+                continue;
+            }
+            if row.effective_from.is_none() && before.is_some() {
+                row.effective_from = Some(later);
+                later_versions += 1;
             }
             if !place.is_held("model_rows", added) {
                 effect.model_rows.push(&PublishedRow {
                     origin: place.origin(added),
-                    row_id: &model_row.id,
-                    provider: &model_row.provider,
-                    model: &model_row.model,
-                    currency: &model_row.currency,
-                    effective_from: model_row.effective_from,
+                    row_id: &row.id,
+                    provider: row.provider.as_deref().unwrap_or_default(),
+                    model: &row.model,
+                    currency: &row.currency,
+                    effective_from: row.effective_from,
                     known_from: place.log_time,
-                    source: &model_row.source.name,
-                    source_version: &model_row.source.version,
+                    source: &row.source.name,
+                    source_version: row.source.version.as_deref().unwrap_or_default(),
                     body: &body,
                 });
             }
             added += 1;
-            book.push(model_row);
+            rows.push(row);
         }
-        PriceBook::new(book).map_err(|error| Refusal::Refused(error.to_string()))?;
+        PriceBook::new(rows).map_err(|error| Refusal::Refused(error.to_string()))?;
         effect.detail = format!("{added} rows published, {unchanged} unchanged");
         effect.result = serde_json::json!({
             "published": added,
             "unchanged": unchanged,
-            "later_versions_effective_from_ms": earliest_later.map(|at| at.0),
+            "later_versions": later_versions,
+            "later_versions_effective_from_ms": (later_versions > 0).then_some(later.0),
         })
         .to_string();
         Ok(effect)
@@ -224,7 +234,7 @@ impl CommandMaker {
         if self.token(place, &command.token_id)?.is_some() {
             return Err(Refusal::Refused(format!("token {} exists already", command.token_id)));
         }
-        let secret_hash = parse_hash(&command.secret_hash)
+        let secret_hash = parse_sha256(&command.secret_hash)
             .ok_or_else(|| Refusal::Refused("secret_hash is not 64 hexadecimal digits".into()))?;
         let mut effect = Effect { detail: format!("token {} minted", command.token_id), ..Effect::default() };
         effect.result = serde_json::json!({ "token_id": command.token_id }).to_string();
@@ -281,15 +291,8 @@ impl CommandMaker {
     }
 }
 
-fn parse_hash(text: &str) -> Option<[u8; 32]> {
-    let mut hash = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (index, byte) in hash.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(hash)
+fn read_row(text: &str, name: &str) -> Result<ModelRow, Refusal> {
+    prices::from_json(text).map_err(|error| Refusal::Refused(format!("row {name}: {}", chain(&error))))
 }
 
 impl Maker for CommandMaker {
@@ -324,6 +327,7 @@ impl Maker for CommandMaker {
                     if !place.is_held("quarantine", 0) {
                         quarantine::push(
                             &mut quarantine,
+                            &self.decoder,
                             place.origin(0),
                             &record,
                             chosen.intent.recorded_at,

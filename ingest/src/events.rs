@@ -7,7 +7,7 @@ use ledger::entry::{Scratch, entries_for};
 use ledger::event::UsageEvent;
 use ledger::prices::PriceBook;
 use ledger::reject::{Reason, Reject};
-use schemas::entries::{Entries, Posting, check};
+use schemas::entries::{Entries, Posting};
 use schemas::event::{Arena, Decoder, Error as DecodeError, content_hash, id_hash};
 use schemas::tables::{Origin, Quarantine};
 
@@ -60,6 +60,9 @@ impl EventMaker {
         record: &Record<'a>,
         arena: &'a Arena,
     ) -> Result<Result<UsageEvent<'a>, Reject>, MakeError> {
+        if let Some(reject) = told_by_intake(record) {
+            return Ok(Err(reject));
+        }
         let wire = schemas::event::Record {
             value: record.value,
             content_type: record.content_type,
@@ -106,7 +109,7 @@ impl Maker for EventMaker {
         };
         for record in chosen.records.iter() {
             let decoded = self.decode(&mut decoder, &record, &arena)?;
-            making.record(&record, decoded);
+            making.record(&decoder, &record, decoded);
             arena.reset();
         }
         let Making { entries, quarantine, summary, .. } = making;
@@ -123,13 +126,13 @@ impl Maker for EventMaker {
 
 impl Making<'_> {
     /// Ends one record: as entries, as a dropped repeat, or in quarantine with exactly one reason.
-    fn record(&mut self, record: &Record<'_>, decoded: Result<UsageEvent<'_>, Reject>) {
+    fn record(&mut self, decoder: &Decoder, record: &Record<'_>, decoded: Result<UsageEvent<'_>, Reject>) {
         self.summary.received += 1;
         self.summary.log_time_max = self.summary.log_time_max.max(Some(record.log_time));
         match decoded.and_then(|event| self.post(record, &event)) {
             Ok(Fate::Posted) => self.summary.posted += 1,
             Ok(Fate::Duplicate) => self.summary.duplicates_at.push(record.offset),
-            Err(reject) => self.reject(record, &reject),
+            Err(reject) => self.reject(decoder, record, &reject),
         }
     }
 
@@ -147,22 +150,14 @@ impl Making<'_> {
         }
         let Self { chosen, held, book, scratch, entries, summary, .. } = self;
         let held = held.get("entries");
-        let mut refused = None;
-        let mut each = |entry: &ledger::entry::Entry<'_, '_>, push: bool| {
-            if let Err(reject) = check(entry) {
-                refused.get_or_insert(reject);
-                return;
-            }
-            if !push {
-                return;
-            }
+        let Partition { topic, number } = &chosen.partition;
+        entries_for(event, book, scratch, |entry| {
             let ordinal = u32::from(entry.ordinal);
             summary.entries += 1;
             summary.unpriced += u64::from(entry.is_unpriced());
             if held.is_some_and(|held| held.contains(&(record.offset, ordinal))) {
                 return;
             }
-            let Partition { topic, number } = &chosen.partition;
             let posting = Posting {
                 origin: Origin { topic, partition: *number, offset: record.offset, ordinal },
                 log_time: record.log_time,
@@ -171,23 +166,12 @@ impl Making<'_> {
                 content_hash,
             };
             entries.push(entry, &posting);
-        };
-        // Every entry of an event is checked before the first is pushed: an event is posted whole or not at all.
-        let mut several = false;
-        entries_for(event, book, scratch, |entry| {
-            several |= entry.ordinal > 0;
-            each(entry, false);
         })?;
-        let _ = several;
-        if let Some(reject) = refused {
-            return Err(reject);
-        }
-        entries_for(event, book, scratch, |entry| each(entry, true))?;
         self.window.remember(record.offset, event_hash, content_hash);
         Ok(Fate::Posted)
     }
 
-    fn reject(&mut self, record: &Record<'_>, reject: &Reject) {
+    fn reject(&mut self, decoder: &Decoder, record: &Record<'_>, reject: &Reject) {
         *self.summary.quarantined.entry(reject.reason.name()).or_default() += 1;
         if self.held.get("quarantine").is_some_and(|held| held.contains(&(record.offset, 0))) {
             return;
@@ -195,6 +179,22 @@ impl Making<'_> {
         let Partition { topic, number } = &self.chosen.partition;
         let origin = Origin { topic, partition: *number, offset: record.offset, ordinal: 0 };
         let recorded_at = self.chosen.intent.recorded_at;
-        quarantine::push(&mut self.quarantine, origin, record, recorded_at, reject.reason, &reject.detail);
+        let rows = &mut self.quarantine;
+        quarantine::push(rows, decoder, origin, record, recorded_at, reject.reason, &reject.detail);
     }
+}
+
+/// What the intake saw before it redacted the record or cut it short.
+fn told_by_intake(record: &Record<'_>) -> Option<Reject> {
+    if record.redacted {
+        return Some(Reject::new(
+            Reason::Secret,
+            "the event carried what looks like a live credential, which was redacted before it was logged: revoke it",
+        ));
+    }
+    let truncated = record.truncated?;
+    Some(Reject::new(
+        Reason::TooLarge,
+        format!("the event has {} bytes, more than {}", truncated.length, schemas::event::BYTES_MAX),
+    ))
 }

@@ -2,18 +2,20 @@
 
 use ledger::event::Millis;
 use ledger::reject::Reason;
-use schemas::event::{peek, redact};
+use schemas::event::Decoder;
 use schemas::tables::{Origin, Quarantine, QuarantineRow};
 use sha2::{Digest, Sha256};
 
-use crate::source::Record;
+use crate::source::{Record, Truncated};
 
 /// Bytes that are kept of a record that is larger than an event may be.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
-/// Appends the record to the quarantine. Secrets are redacted first, whatever the reason.
+/// Appends the record to the quarantine. Secrets are redacted first, whatever the reason; length and digest are
+/// those of the record as it was sent.
 pub fn push(
     rows: &mut Quarantine,
+    decoder: &Decoder,
     origin: Origin<'_>,
     record: &Record<'_>,
     recorded_at: Millis,
@@ -21,9 +23,21 @@ pub fn push(
     detail: &str,
 ) {
     let value = record.value.unwrap_or_default();
-    let redacted = redact(value);
-    let peeked = peek(&redacted);
-    let kept = if reason == Reason::TooLarge { redacted.get(..RAW_BYTES_MAX).unwrap_or(&redacted) } else { &redacted };
+    let wire = schemas::event::Record {
+        value: record.value,
+        content_type: record.content_type,
+        log_time: record.log_time,
+    };
+    let redacted = decoder.redact(&wire);
+    let peeked = decoder.peek(&wire);
+    let kept = match reason {
+        Reason::TooLarge => redacted.get(..RAW_BYTES_MAX).unwrap_or(&redacted),
+        _ => &redacted,
+    };
+    let whole = record.truncated.unwrap_or_else(|| Truncated {
+        length: u64::try_from(value.len()).unwrap_or(u64::MAX),
+        sha256: Sha256::digest(value).into(),
+    });
     rows.push(&QuarantineRow {
         origin,
         log_time: record.log_time,
@@ -35,8 +49,8 @@ pub fn push(
         team: peeked.team.as_deref().unwrap_or_default(),
         content_type: record.content_type.unwrap_or_default(),
         raw: kept,
-        raw_length: u64::try_from(value.len()).unwrap_or(u64::MAX),
-        raw_sha256: Sha256::digest(value).into(),
-        redacted: record.redacted || redacted != value,
+        raw_length: whole.length,
+        raw_sha256: whole.sha256,
+        redacted: record.redacted || *redacted != *value,
     });
 }

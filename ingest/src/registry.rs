@@ -57,14 +57,14 @@ impl Registry {
         let url = self.url.as_deref().unwrap_or_default();
         let down = |detail: String| MakeError::Registry { url: url.to_owned(), id, detail };
         let request = self.http.get(format!("{url}/schemas/ids/{id}")).timeout(TIMEOUT);
-        let schema = store.block_on(async {
+        let schema: Result<String, String> = store.block_on(async {
             let response = request.send().await.map_err(|error| down(error.to_string()))?;
             if response.status() == reqwest::StatusCode::NOT_FOUND {
                 return Ok(Err(format!("the schema registry has no schema with id {id}")));
             }
             let response = response.error_for_status().map_err(|error| down(error.to_string()))?;
             let answer: Answer = response.json().await.map_err(|error| down(error.to_string()))?;
-            Ok(Ok(answer.schema))
+            Ok::<_, MakeError>(Ok(answer.schema))
         })?;
         let mut known = self.known.lock();
         known.schemas.insert(id, schema);

@@ -29,7 +29,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// There is no room left for the journal's file. The journal goes on when there is.
-    #[error("no space is left for the journal in {}; nothing of this request was stored: free space and repeat it", folder.display())]
+    #[error("no space is left for the journal in {}; nothing of this request was acknowledged: free space and repeat it", folder.display())]
     Full {
         /// The journal's folder.
         folder: PathBuf,

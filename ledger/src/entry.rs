@@ -152,6 +152,7 @@ where
     }
     let sum = lines.iter().try_fold(Amount::ZERO, |sum, line| sum.checked_add(line.amount));
     let sum = sum.ok_or_else(|| overflow(money::Error::Overflow))?;
+    lines.iter().try_for_each(fits)?;
     let (lines, avoided): (&[Line], &[Line]) = if is_hit { (&[], lines) } else { (lines, &[]) };
     let (cost, cost_avoided) = if is_hit { (Amount::ZERO, sum) } else { (sum, Amount::ZERO) };
     let currency = billed_report.map(|reported| reported.currency);
@@ -193,6 +194,17 @@ fn report(record: &Record<'_>, reported: ProviderCost<'_>, lines: &mut Vec<Line>
     let line = Line::without_price(Unit::Requests, requests, Basis::Reported);
     lines.push(Line { amount: reported.amount, ..line });
     UnitSet::EMPTY
+}
+
+/// Whether the ledger can hold the quantity: 64 bits for what is counted whole, 38 digits of which 18 are decimals
+/// for the rest.
+fn fits(line: &Line) -> Result<(), Reject> {
+    let whole_fits = !line.unit.is_whole() || line.quantity.to_i64().is_some();
+    if whole_fits && line.quantity.to_raw18().is_some() {
+        return Ok(());
+    }
+    let detail = format!("{} {} have more digits than the ledger holds", line.quantity, line.unit);
+    Err(Reject { reason: Reason::Unpostable, detail })
 }
 
 fn overflow(error: money::Error) -> Reject {

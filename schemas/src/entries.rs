@@ -7,7 +7,6 @@ use ledger::event::Millis;
 use ledger::money::{Amount, Decimal};
 use ledger::price::{Basis, Line};
 use ledger::prices::Conditions;
-use ledger::reject::{Reason, Reject};
 use ledger::unit::Unit;
 
 use crate::columns::{Fixed, List, Pair, Text, table};
@@ -126,28 +125,8 @@ struct Lines {
     prices: [i128; Unit::FIXED.len()],
 }
 
-/// Whether the ledger can hold the entry's numbers: tokens of the common units in 64 bits, every other quantity in
-/// 38 digits of which 18 are decimals.
-///
-/// # Errors
-/// [`Reason::Unpostable`] that names the number.
-pub fn check(entry: &Entry<'_, '_>) -> Result<(), Reject> {
-    let fits = |line: &Line| match fixed_position(line.unit) {
-        Some(_) => line.quantity.to_i64().is_some(),
-        None => line.quantity.to_raw18().is_some(),
-    };
-    let all = entry.lines.iter().chain(entry.avoided);
-    match all.into_iter().find(|line| !fits(line) || line.quantity.to_raw18().is_none()) {
-        None => Ok(()),
-        Some(line) => Err(Reject::new(
-            Reason::Unpostable,
-            format!("{} {} has more digits than the ledger holds", line.quantity, line.unit),
-        )),
-    }
-}
-
 impl Entries {
-    /// Appends one entry of a usage event, which [`check`] has passed.
+    /// Appends one entry of a usage event. Its quantities fit the columns: the domain has checked that.
     pub fn push(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
         self.rows += 1;
         self.push_identity(entry, posting);

@@ -2,6 +2,7 @@
 //! its columns, price files. Conversion to and from the domain is by hand and checked in both directions.
 
 pub mod event;
+pub mod prices;
 pub mod log;
 pub mod command;
 pub mod caller;

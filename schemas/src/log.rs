@@ -11,6 +11,9 @@ pub const USAGE_TOPIC: &str = "usage.events";
 pub const COMMANDS_TOPIC: &str = "tollbook.commands";
 /// Header of a record whose secrets were redacted before it was logged.
 pub const REDACTED_HEADER: &str = "tollbook-redacted";
+/// Header of a record that was cut short before it was logged, because it is larger than an event may be: the
+/// length of the whole in bytes, a space, and its SHA-256 in hexadecimal.
+pub const TRUNCATED_HEADER: &str = "tollbook-truncated";
 /// Header that names the encoding of a record's value.
 pub const CONTENT_TYPE_HEADER: &str = "content-type";
 

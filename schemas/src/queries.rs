@@ -74,20 +74,20 @@ queries! {
     MODEL_ROW_IDS: Open = "model_row_ids";
     /// Where some price rows were taken from.
     MODEL_ROW_SOURCES: Open = "model_row_sources";
-    /// Batches of the trial balance.
+    /// Batches of one partition.
     AUDIT_BATCHES: Open = "audit_batches";
+    /// The partitions that have batches, and how many.
+    AUDIT_PARTITIONS: Open = "audit_partitions";
     /// What the tables hold for some batches of one partition.
     AUDIT_ROWS: Open = "audit_rows";
     /// Every record of one batch and where it is.
     AUDIT_RECORDS: Open = "audit_records";
-    /// Rows whose partition has no batch that could have written them.
-    AUDIT_ORPHANS: Open = "audit_orphans";
+    /// Rows of a partition that no closed batch covers.
+    AUDIT_OUTSIDE: Open = "audit_outside";
     /// Daily totals of the entries or of one of their projections.
     AUDIT_DAYS: Open = "audit_days";
     /// Quarter-hour totals, summed by day, of the entries or of their projection.
     AUDIT_QUARTERS: Open = "audit_quarters";
-    /// Records of the command log that were executed more than once.
-    AUDIT_COMMANDS: Open = "audit_commands";
 }
 
 #[cfg(test)]

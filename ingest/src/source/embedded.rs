@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use journal::{Cursor, Journal};
 use ledger::event::Millis;
-use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER};
+use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::{
     AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record, Records,
-    Source,
+    Source, Truncated,
 };
 
 /// Group under which the ledger keeps its cursors; retention never passes them.
@@ -150,12 +150,14 @@ impl Source for Embedded {
 }
 
 fn push(records: &mut Records, record: &journal::Record) {
+    let header = |name: &str| record.headers.get(name).and_then(|value| std::str::from_utf8(value).ok());
     records.push(Record {
         offset: record.offset,
         log_time: Millis(i64::try_from(record.timestamp_ms).unwrap_or(i64::MAX)),
         value: record.value.as_deref(),
-        content_type: record.headers.get(CONTENT_TYPE_HEADER).and_then(|value| std::str::from_utf8(value).ok()),
-        redacted: record.headers.get(REDACTED_HEADER).is_some(),
+        content_type: header(CONTENT_TYPE_HEADER),
+        redacted: header(REDACTED_HEADER).is_some(),
+        truncated: header(TRUNCATED_HEADER).and_then(Truncated::parse),
     });
 }
 

@@ -16,11 +16,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER};
+use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::{
     AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record, Records,
-    Source,
+    Source, Truncated,
 };
 
 /// Messages that one poll takes at most, so that the group is served in between.
@@ -69,8 +69,8 @@ impl Config {
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "10")
             .set("group.id", &self.group);
-        for (name, value) in self.client().config_map() {
-            client.set(*name, *value);
+        for (name, value) in self.client().config_map().iter().map(|(name, value)| (name.to_string(), value.to_string())) {
+            client.set(name, value);
         }
         client.set_log_level(RDKafkaLogLevel::Warning);
         client
@@ -381,16 +381,17 @@ impl Source for Kafka {
 
 fn push(records: &mut Records, message: &BorrowedMessage<'_>, offset: u64) {
     let headers = message.headers();
-    let header =
-        |name: &str| headers.and_then(|headers| headers.iter().find(|header| header.key.eq_ignore_ascii_case(name)));
+    let header = |name: &str| {
+        let header = headers?.iter().find(|header| header.key.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(header.value.unwrap_or_default()).ok()
+    };
     records.push(Record {
         offset,
         log_time: Millis(message.timestamp().to_millis().unwrap_or(0)),
         value: message.payload(),
-        content_type: header(CONTENT_TYPE_HEADER)
-            .and_then(|header| header.value)
-            .and_then(|value| std::str::from_utf8(value).ok()),
+        content_type: header(CONTENT_TYPE_HEADER),
         redacted: header(REDACTED_HEADER).is_some(),
+        truncated: header(TRUNCATED_HEADER).and_then(Truncated::parse),
     });
 }
 

@@ -39,6 +39,39 @@ pub struct Record<'a> {
     pub content_type: Option<&'a str>,
     /// Whether the intake redacted a secret before it logged the record.
     pub redacted: bool,
+    /// What the record was before the intake cut it short.
+    pub truncated: Option<Truncated>,
+}
+
+/// A record that the intake cut short, because it is larger than an event may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncated {
+    /// Length of the whole, in bytes.
+    pub length: u64,
+    /// SHA-256 of the whole.
+    pub sha256: [u8; 32],
+}
+
+impl Truncated {
+    /// Reads the header's text: the length and the hexadecimal SHA-256, with a space between.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (length, sha256) = text.split_once(' ')?;
+        Some(Self { length: length.parse().ok()?, sha256: parse_sha256(sha256)? })
+    }
+}
+
+/// 32 bytes from 64 hexadecimal digits.
+#[must_use]
+pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Records of one partition, in order, in one piece of memory.
@@ -56,6 +89,7 @@ struct Slot {
     end: usize,
     is_null: bool,
     redacted: bool,
+    truncated: Option<Truncated>,
     content_type: Option<usize>,
 }
 
@@ -70,6 +104,7 @@ impl Records {
             end: self.bytes.len(),
             is_null: record.value.is_none(),
             redacted: record.redacted,
+            truncated: record.truncated,
             content_type,
         });
     }
@@ -106,6 +141,7 @@ impl Records {
             value: if slot.is_null { None } else { self.bytes.get(start..slot.end) },
             content_type: slot.content_type.and_then(|index| self.content_types.get(index)).map(String::as_str),
             redacted: slot.redacted,
+            truncated: slot.truncated,
         })
     }
 

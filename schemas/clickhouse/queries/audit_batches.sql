@@ -1,10 +1,8 @@
--- The batches of every partition in the order of their ranges, each with the end of the one before it, so that a
--- gap or an overlap shows.
+-- Batches of one partition in the order of their ranges, some at a time.
 SELECT
-    toString(topic) AS topic_name, partition, first, next,
-    lagInFrame(next, 1, first) OVER (PARTITION BY topic, partition ORDER BY first, next
-        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS previous_next,
-    received, posted, entries, duplicates, quarantined, holes,
+    first, next, received, posted, entries, duplicates, quarantined, holes,
     length(arrayDistinct(duplicates_at)) AS duplicates_named
 FROM batches
-ORDER BY topic, partition, first, next
+WHERE topic = {topic:String} AND partition = {partition:UInt32} AND (first, next) > ({after_first:UInt64}, {after_next:UInt64})
+ORDER BY first, next
+LIMIT {limit:UInt64}

@@ -1,15 +1,15 @@
--- Every record of one batch in the order of offsets: how many rows each origin has in each table. Asked only for
--- a batch that differs, to name the first offset that does.
+-- The first records of one batch, in the order of offsets, with the rows of each in every table. Asked only for a
+-- batch that differs, to name the first offset that does.
 SELECT
-    offset,
-    countIf(source = 'posted') AS entry_rows,
-    uniqExactIf(ordinal, source = 'posted') AS entry_origins,
+    offset AS record_offset,
+    countIf(source = 'posted') AS posted_rows,
+    uniqExactIf(ordinal, source = 'posted') AS posted_origins,
     countIf(source = 'quarantined') AS quarantine_rows,
     countIf(source = 'duplicate') AS duplicate_rows
 FROM
 (
     SELECT offset, ordinal, 'posted' AS source
-    FROM entries
+    FROM {{posted_table}}
     WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {next:UInt64}
     UNION ALL
     SELECT offset, ordinal, 'quarantined' AS source

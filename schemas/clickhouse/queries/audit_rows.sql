@@ -1,10 +1,10 @@
 -- What the tables hold for some neighboring batches of one partition, by the first offset of each batch. A record
 -- is posted, quarantined or a duplicate: `records` counts offsets over all three, so a record in two of them makes
--- it smaller than their sum.
+-- it smaller than their sum. Records of the command log are posted to `commands`.
 SELECT
     roundDown(offset, {firsts:Array(UInt64)}) AS batch_first,
-    countIf(source = 'posted') AS entry_rows,
-    uniqExactIf((offset, ordinal), source = 'posted') AS entry_origins,
+    countIf(source = 'posted') AS posted_rows,
+    uniqExactIf((offset, ordinal), source = 'posted') AS posted_origins,
     uniqExactIf(offset, source = 'posted') AS posted_records,
     countIf(source = 'quarantined') AS quarantine_rows,
     uniqExactIf(offset, source = 'quarantined') AS quarantined_records,
@@ -13,7 +13,7 @@ SELECT
 FROM
 (
     SELECT offset, ordinal, 'posted' AS source
-    FROM entries
+    FROM {{posted_table}}
     WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {next:UInt64}
     UNION ALL
     SELECT offset, ordinal, 'quarantined' AS source
@@ -25,3 +25,4 @@ FROM
     WHERE topic = {topic:String} AND partition = {partition:UInt32} AND first >= {first:UInt64} AND first < {next:UInt64}
 )
 GROUP BY batch_first
+ORDER BY batch_first

@@ -7,7 +7,7 @@ SELECT
     toString(customer) AS customer_id, toString(team) AS team_id, toString(content_type) AS content_type_name,
     isValidUTF8(raw) AS raw_is_text,
     if(raw_is_text, raw, base64Encode(raw)) AS raw_text,
-    raw_length, lower(hex(raw_sha256)) AS raw_digest, redacted
+    raw_length, lower(hex(raw_sha256)) AS raw_digest, redacted AS is_redacted
 FROM quarantine
 WHERE ({{time}}) AND {{conditions}} AND {{after}}
 ORDER BY log_time DESC, topic DESC, partition DESC, offset DESC, ordinal DESC

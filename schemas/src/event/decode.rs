@@ -58,7 +58,7 @@ impl From<Reject> for Error {
 /// A text that is no Avro schema.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid Avro schema")]
-pub struct SchemaError(#[from] serde_avro_fast::schema::SchemaError);
+pub struct SchemaError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// What can be told of a record that is no event, for whoever looks through the quarantine. Credentials
 /// are blotted out.
@@ -76,6 +76,8 @@ pub struct Peek {
 #[derive(Debug)]
 pub struct Decoder {
     built_in: Schema,
+    /// Fingerprints that name the built-in schema.
+    fingerprints: [[u8; 8]; 2],
     /// `None` without a registry. A schema that the registry does not have either is `Err` with the reason.
     registered: Option<HashMap<u32, Result<Schema, String>>>,
 }
@@ -86,7 +88,9 @@ impl Decoder {
     /// # Errors
     /// Only where the built-in schema is broken, which a test rules out.
     pub fn new() -> Result<Self, SchemaError> {
-        Ok(Self { built_in: USAGE_V1_AVSC.parse()?, registered: None })
+        let built_in = parse(USAGE_V1_AVSC)?;
+        let fingerprints = [*built_in.rabin_fingerprint(), fingerprint_by_apache_avro()?];
+        Ok(Self { built_in, fingerprints, registered: None })
     }
 
     /// A decoder that asks for every Confluent schema id by [`Error::UnknownSchema`] once.
@@ -102,7 +106,7 @@ impl Decoder {
     /// # Errors
     /// Where the text is no Avro schema; the id then stays unknown.
     pub fn add_schema(&mut self, id: u32, schema: &str) -> Result<(), SchemaError> {
-        let schema = schema.parse()?;
+        let schema = parse(schema)?;
         self.registered.get_or_insert_default().insert(id, Ok(schema));
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Decoder {
                     return Err(reject(Reason::Decode, "broken Avro: too short for a fingerprint").into());
                 };
                 let [_, _, fingerprint @ ..] = *header;
-                if fingerprint != *self.built_in.rabin_fingerprint() {
+                if !self.fingerprints.contains(&fingerprint) {
                     return Err(reject(
                         Reason::Decode,
                         "Avro single-object encoding of another schema than usage.v1.avsc: its fingerprint differs",
@@ -230,6 +234,19 @@ impl Decoder {
             None => Err(Error::UnknownSchema(id)),
         }
     }
+}
+
+fn parse(schema: &str) -> Result<Schema, SchemaError> {
+    schema.parse().map_err(|error: serde_avro_fast::schema::SchemaError| SchemaError(error.into()))
+}
+
+/// The fingerprint that the Rust crate `apache-avro` gives the built-in schema. It is not that of the
+/// specification, since its canonical form keeps `{"type":"long"}` where a logical type stood, but it is
+/// what its single-object writer sends.
+fn fingerprint_by_apache_avro() -> Result<[u8; 8], SchemaError> {
+    let schema = apache_avro::Schema::parse_str(USAGE_V1_AVSC).map_err(|error| SchemaError(error.into()))?;
+    let bytes = schema.fingerprint::<apache_avro::rabin::Rabin>().bytes;
+    bytes.try_into().map_err(|_| SchemaError("a fingerprint has eight bytes".into()))
 }
 
 /// Reads a JSON event, or the one in `data` of a structured CloudEvent.

@@ -1,7 +1,6 @@
 //! Encodes a usage event: the way back, for traffic that Tollbook makes itself and for what proves decoding.
 
 use apache_avro::Schema;
-use apache_avro::rabin::Rabin;
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
 use ledger::event::{Credential, GatewayCache, Json, Outcome, ReportedCost, UsageEvent};
@@ -18,12 +17,12 @@ pub enum EncodeError {
     Json(#[from] serde_json::Error),
     /// The schema is broken, or the event does not fit it.
     #[error("event does not fit the Avro schema")]
-    Avro(#[source] Box<apache_avro::Error>),
+    Avro(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<apache_avro::Error> for EncodeError {
     fn from(error: apache_avro::Error) -> Self {
-        Self::Avro(Box::new(error))
+        Self::Avro(error.into())
     }
 }
 
@@ -39,7 +38,7 @@ pub fn encode_json(event: &UsageEvent<'_>) -> Result<Vec<u8>, EncodeError> {
 #[derive(Debug)]
 pub struct Encoder {
     schema: Schema,
-    fingerprint: Vec<u8>,
+    fingerprint: [u8; 8],
 }
 
 impl Encoder {
@@ -49,7 +48,9 @@ impl Encoder {
     /// Only where the built-in schema is broken, which a test rules out.
     pub fn new() -> Result<Self, EncodeError> {
         let schema = Schema::parse_str(USAGE_V1_AVSC)?;
-        let fingerprint = schema.fingerprint::<Rabin>().bytes;
+        let fast: serde_avro_fast::Schema =
+            USAGE_V1_AVSC.parse().map_err(|error: serde_avro_fast::schema::SchemaError| EncodeError::Avro(error.into()))?;
+        let fingerprint = *fast.rabin_fingerprint();
         Ok(Self { schema, fingerprint })
     }
 

@@ -1,0 +1,216 @@
+//! A client of the API, for the command line. A problem document becomes an error that reads as a sentence.
+
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::answers::{Minted, Models, Problem, Proof, Publishing, Quarantine, Revoked, Spend, Tokens};
+use crate::audit::Report;
+
+/// An answer has to begin within this time; an audit reads everything.
+const TIMEOUT: Duration = Duration::from_secs(900);
+
+/// A client of one API with one token.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API cannot be reached, or broke off.
+    #[error("{url} cannot be reached")]
+    Unreachable {
+        /// What was called.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The API refused the call.
+    #[error("{}", sentence(.0))]
+    Refused(Box<Problem>),
+    /// What answered is no API of Tollbook.
+    #[error("{url} answered {status} with what is no answer of this API; is it the address of a tollbook?")]
+    Foreign {
+        /// What was called.
+        url: String,
+        /// The HTTP status.
+        status: StatusCode,
+    },
+}
+
+/// The token to mint.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NewToken {
+    /// What it is for.
+    pub name: String,
+    /// Any of `ingest`, `read`, `admin`.
+    pub scopes: Vec<String>,
+    /// Customers to bind it to.
+    pub customers: Vec<String>,
+    /// Teams to bind it to.
+    pub teams: Vec<String>,
+    /// When it stops working, an instant with its offset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+impl Client {
+    /// A client of the API at that address.
+    ///
+    /// # Errors
+    /// Where the system's TLS cannot be set up.
+    pub fn new(url: &str, token: &str) -> Result<Self, Error> {
+        let url = url.trim_end_matches('/').to_owned();
+        let http = reqwest::Client::builder()
+            .read_timeout(TIMEOUT)
+            .connect_timeout(Duration::from_secs(10))
+            .build()
+            .map_err(|source| Error::Unreachable { url: url.clone(), source })?;
+        Ok(Self { http, url, token: token.to_owned() })
+    }
+
+    /// Totals; the parameters are those of `GET /v1/spend`.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn spend(&self, parameters: &[(&str, &str)]) -> Result<Spend, Error> {
+        self.get("/v1/spend", parameters).await
+    }
+
+    /// The proof of one request.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses; also where there is no such request.
+    pub async fn request(&self, request_id: &str) -> Result<Proof, Error> {
+        self.get(&format!("/v1/requests/{}", segment(request_id)), &[]).await
+    }
+
+    /// Published price rows; the parameters are those of `GET /v1/models`.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn models(&self, parameters: &[(&str, &str)]) -> Result<Models, Error> {
+        self.get("/v1/models", parameters).await
+    }
+
+    /// Publishes price rows, or with `dry_run` shows what would change.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn publish(&self, rows: &[Box<RawValue>], dry_run: bool) -> Result<Publishing, Error> {
+        let body = json!({ "rows": rows, "dry_run": dry_run });
+        self.send(self.call(Method::POST, "/v1/models").json(&body)).await
+    }
+
+    /// All tokens, without their texts.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn tokens(&self) -> Result<Tokens, Error> {
+        self.get("/v1/tokens", &[]).await
+    }
+
+    /// Mints a token; its text is shown this once.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn mint(&self, token: &NewToken) -> Result<Minted, Error> {
+        self.send(self.call(Method::POST, "/v1/tokens").json(token)).await
+    }
+
+    /// Revokes a token.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses; also where there is no such token.
+    pub async fn revoke(&self, id: &str) -> Result<Revoked, Error> {
+        self.send(self.call(Method::DELETE, &format!("/v1/tokens/{}", segment(id)))).await
+    }
+
+    /// Records in quarantine; the parameters are those of `GET /v1/quarantine`.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn quarantine(&self, parameters: &[(&str, &str)]) -> Result<Quarantine, Error> {
+        self.get("/v1/quarantine", parameters).await
+    }
+
+    /// The trial balance.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn audit(&self) -> Result<Report, Error> {
+        self.get("/v1/audit", &[]).await
+    }
+
+    /// Any call that reads, as it is answered; for exports.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn raw(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Response, Error> {
+        self.answer(self.call(Method::GET, path).query(parameters)).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, parameters: &[(&str, &str)]) -> Result<T, Error> {
+        self.send(self.call(Method::GET, path).query(parameters)).await
+    }
+
+    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        let response = self.answer(request).await?;
+        let (url, status) = (response.url().to_string(), response.status());
+        let bytes = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        serde_json::from_slice(&bytes).map_err(|_| Error::Foreign { url, status })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (url, status) = (response.url().to_string(), response.status());
+        let bytes = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        Err(serde_json::from_slice(&bytes)
+            .map_or(Error::Foreign { url, status }, |problem| Error::Refused(Box::new(problem))))
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> Error {
+        Error::Unreachable { url: self.url.clone(), source }
+    }
+}
+
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn sentence(problem: &Problem) -> String {
+    if problem.allowed.is_empty() {
+        problem.detail.clone()
+    } else {
+        format!("{} (allowed: {})", problem.detail, problem.allowed.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_reads_as_a_sentence_with_what_is_allowed() {
+        let problem = Problem::parameter("interval", "`interval` cannot be `year`").allowed(["day", "month"]);
+        let error = Error::Refused(Box::new(problem));
+        assert_eq!(error.to_string(), "`interval` cannot be `year` (allowed: day, month)");
+    }
+}

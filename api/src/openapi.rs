@@ -1,0 +1,67 @@
+//! `GET /openapi.json`: the OpenAPI 3.1 description, made from the handlers.
+
+use axum::Json;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+/// The description of every call.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Tollbook", description = "A usage and billing ledger for AI model traffic."),
+    paths(
+        crate::spend::spend,
+        crate::requests::request,
+        crate::entries::entries,
+        crate::models::list,
+        crate::models::publish,
+        crate::quarantine::list,
+        crate::tokens::list,
+        crate::tokens::mint,
+        crate::tokens::revoke,
+        crate::operations::operation,
+        crate::audit::audit,
+        crate::health::healthz,
+        crate::health::readyz,
+        crate::metrics::metrics,
+        openapi,
+    ),
+    components(schemas(crate::error::Problem)),
+    modifiers(&Token)
+)]
+struct Description;
+
+/// Bearer tokens.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let components = description.components.get_or_insert_with(Default::default);
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        components.add_security_scheme("token", scheme);
+    }
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, body = Object)))]
+pub(crate) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(Description::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_is_openapi_3_1_and_names_every_call() {
+        let text = Description::openapi().to_json().unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
+        for path in [
+            "/v1/spend", "/v1/requests/{request_id}", "/v1/entries", "/v1/models", "/v1/quarantine", "/v1/tokens",
+            "/v1/tokens/{id}", "/v1/operations/{id}", "/v1/audit", "/healthz", "/readyz", "/metrics", "/openapi.json",
+        ] {
+            assert!(json["paths"][path].is_object(), "{path}");
+        }
+        assert_eq!(json["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    }
+}

@@ -1,0 +1,70 @@
+//! `tollbook api`: the HTTP API over a store and a Kafka cluster. It only reads the store and appends to the log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use ingest::append::kafka::KafkaLog;
+use schemas::log::Log;
+use tokio::runtime::Runtime;
+
+use crate::options::{KafkaOptions, StoreOptions};
+use crate::{log, store};
+
+/// Options of `tollbook api`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    store: StoreOptions,
+    #[command(flatten)]
+    kafka: KafkaOptions,
+    /// Address to serve the API on
+    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let url = options.store.clickhouse.as_deref().context("name the store with --clickhouse URL")?;
+    let kafka = options.kafka.config()?.context("name the brokers with --kafka BROKERS")?;
+    let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
+    let runtime = Runtime::new()?;
+    store::wait_until_migrated(&runtime, &client)?;
+    log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
+    let registry = prometheus::Registry::new();
+    let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka)?);
+    let router = router(client, log, &options.kafka.topic, registry)?;
+    let signals = log::Signals::listen(&runtime)?;
+    let listener = listen(&runtime, options.listen)?;
+    println!("Tollbook's API is at http://{}", options.listen);
+    runtime.block_on(serve(listener, router, signals))
+}
+
+/// The API with the intake.
+pub(crate) fn router(
+    client: clickhouse::Client,
+    log: Arc<dyn Log>,
+    topic: &str,
+    registry: prometheus::Registry,
+) -> anyhow::Result<axum::Router> {
+    let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic)?);
+    Ok(::api::router(::api::Api::new(client, log, registry), Some(intake))?)
+}
+
+/// Takes the address.
+pub(crate) fn listen(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    runtime
+        .block_on(tokio::net::TcpListener::bind(address))
+        .with_context(|| format!("listening on {address}: stop what listens there, or choose another address with --listen"))
+}
+
+/// Serves until a signal comes; requests under way are answered.
+pub(crate) async fn serve(
+    listener: tokio::net::TcpListener,
+    router: axum::Router,
+    signals: log::Signals,
+) -> anyhow::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(signals.wait()).await?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! Starts the workers of a process: one for the command log, one for usage. Each has a thread; the first that ends
+//! stops the other.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use ingest::book::Books;
+use ingest::commands::CommandMaker;
+use ingest::events::EventMaker;
+use ingest::metrics::Metrics;
+use ingest::registry::Registry;
+use ingest::source::embedded::Embedded;
+use ingest::source::kafka::{self, Kafka};
+use ingest::source::{self, Source};
+use ingest::store::Store;
+use ingest::worker::{self, Health, Parts};
+use journal::Journal;
+use schemas::log::COMMANDS_TOPIC;
+
+/// Where the workers read.
+#[derive(Clone, Debug)]
+pub(crate) enum LogSource {
+    /// A Kafka cluster.
+    Kafka(kafka::Config),
+    /// The embedded journal.
+    Embedded(Journal),
+}
+
+/// What the workers of a process share.
+pub(crate) struct Shared {
+    pub(crate) log: LogSource,
+    pub(crate) topic: String,
+    pub(crate) store: Store,
+    pub(crate) config: worker::Config,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) schema_registry: Option<String>,
+}
+
+/// Running workers.
+pub(crate) struct Workers {
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) usage: Arc<Health>,
+    pub(crate) commands: Arc<Health>,
+    threads: Vec<JoinHandle<Result<(), worker::Error>>>,
+}
+
+impl Workers {
+    /// Starts both workers.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub(crate) fn start(shared: &Shared) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let books = Arc::new(Books::new(shared.store.clone()));
+        let registry = Registry::new(shared.schema_registry.as_deref())?;
+        let commands = Parts {
+            open: shared.open(COMMANDS_TOPIC),
+            store: shared.store.clone(),
+            maker: Arc::new(CommandMaker::new(shared.store.clone())?),
+            books: None,
+            metrics: shared.metrics.clone(),
+            stop: stop.clone(),
+            health: Arc::default(),
+        };
+        let usage = Parts {
+            open: shared.open(&shared.topic),
+            store: shared.store.clone(),
+            maker: Arc::new(EventMaker::new(shared.store.clone(), books.clone(), registry)),
+            books: Some(books),
+            metrics: shared.metrics.clone(),
+            stop: stop.clone(),
+            health: Arc::default(),
+        };
+        let (usage_health, commands_health) = (usage.health.clone(), commands.health.clone());
+        let threads = vec![
+            spawn("commands", shared.config.clone(), commands)?,
+            spawn("usage", shared.config.clone(), usage)?,
+        ];
+        Ok(Self { stop, usage: usage_health, commands: commands_health, threads })
+    }
+
+    /// Whether a worker has ended.
+    pub(crate) fn any_ended(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Stops the workers, which post what they have read, and answers with the first failure.
+    ///
+    /// # Errors
+    /// Where a worker could not go on.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut outcome = Ok(());
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => outcome = outcome.and(Err(error.into())),
+                Err(_) => outcome = outcome.and(Err(anyhow::anyhow!("a worker panicked; its message is in the log"))),
+            }
+        }
+        outcome
+    }
+}
+
+impl Shared {
+    fn open(&self, topic: &str) -> Box<dyn Fn() -> Result<Box<dyn Source>, source::Error> + Send> {
+        let topic = topic.to_owned();
+        match self.log.clone() {
+            LogSource::Kafka(mut config) => {
+                if topic == COMMANDS_TOPIC {
+                    config.group = format!("{}.commands", config.group);
+                }
+                Box::new(move || Ok(Box::new(Kafka::join(&config, &topic)?)))
+            }
+            LogSource::Embedded(journal) => Box::new(move || Ok(Box::new(Embedded::new(journal.clone(), &topic)))),
+        }
+    }
+}
+
+fn spawn<M: ingest::batch::Maker>(
+    name: &str,
+    config: worker::Config,
+    parts: Parts<M>,
+) -> anyhow::Result<JoinHandle<Result<(), worker::Error>>> {
+    let stop = parts.stop.clone();
+    Ok(std::thread::Builder::new().name(format!("worker-{name}")).spawn(move || {
+        let outcome = worker::run(&config, &parts);
+        if let Err(error) = &outcome {
+            tracing::error!("The worker ends: {}", worker::chain(error));
+        }
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    })?)
+}

@@ -1,0 +1,24 @@
+//! Realistic gateway traffic from a seed, with its own ground truth: [`Traffic`] gives the events, [`Truth`] the
+//! totals that a ledger must find in them. Sends nothing, and never reads back what it wrote: the truth comes from
+//! the numbers that the generator chose, by arithmetic of its own.
+
+mod random;
+mod world;
+mod offers;
+mod counts;
+mod attempt;
+mod fault;
+mod usage;
+mod event;
+mod traffic;
+mod avro;
+mod prices;
+mod truth;
+mod file;
+
+pub use avro::{AvroEncoder, EncodeError};
+pub use event::{Event, Fate};
+pub use file::{FileError, Format, to_file};
+pub use prices::{PRICES_JSON, PriceError, Prices};
+pub use traffic::{Config, Traffic};
+pub use truth::{Sum, Truth};
