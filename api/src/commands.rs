@@ -1,5 +1,5 @@
 //! Changes go through the log: a change is appended as a command, and the answer waits until it has been carried
-//! out, for ten seconds at most. What takes longer goes on by itself and is an operation to look up.
+//! out, for a bounded time. What takes longer goes on by itself and is an operation to look up.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +23,6 @@ use crate::period::rfc3339;
 use crate::router::Service;
 use crate::store::{Store, chain};
 
-/// A change is waited for this long.
-const WAIT: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 /// Sent commands that this process remembers, to tell `pending` from unknown.
@@ -123,7 +121,7 @@ pub(crate) async fn change(
         Problem::unavailable("the log does not take changes now; nothing may have been changed; try again")
     })?;
     service.sent.remember(&id);
-    let deadline = Instant::now() + WAIT;
+    let deadline = Instant::now() + service.change_wait;
     loop {
         let operation = look(&service.store, &id, reach).await?.unwrap_or_else(|| pending(&id));
         match operation.state {

@@ -37,6 +37,7 @@ pub mod client;
 pub mod first_token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemas::log::Log;
 
@@ -48,13 +49,24 @@ pub struct Api {
     store: clickhouse::Client,
     log: Arc<dyn Log>,
     registry: prometheus::Registry,
+    change_wait: Duration,
 }
+
+/// A change is waited for this long; what takes longer goes on by itself.
+const CHANGE_WAIT: Duration = Duration::from_secs(10);
 
 impl Api {
     /// An API over that store and log; `/metrics` shows all that the registry has.
     #[must_use]
     pub fn new(store: clickhouse::Client, log: Arc<dyn Log>, registry: prometheus::Registry) -> Self {
-        Self { store, log, registry }
+        Self { store, log, registry, change_wait: CHANGE_WAIT }
+    }
+
+    /// The same API, which waits for a change no longer than that.
+    #[must_use]
+    pub fn with_change_wait(mut self, wait: Duration) -> Self {
+        self.change_wait = wait;
+        self
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -37,6 +38,7 @@ pub(crate) struct Service {
     pub(crate) sent: Sent,
     pub(crate) metrics: Metrics,
     pub(crate) audits: Arc<Semaphore>,
+    pub(crate) change_wait: Duration,
 }
 
 /// The whole API. The routes of `intake` need the scope `ingest` and find the [`Caller`] in the request.
@@ -53,6 +55,7 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         sent: Sent::default(),
         metrics: Metrics::register(api.registry)?,
         audits: Arc::new(Semaphore::new(1)),
+        change_wait: api.change_wait,
     };
     let reading = Router::new()
         .route("/v1/spend", get(spend::spend))

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use ingest::append::kafka::KafkaLog;
-use schemas::log::Log;
+use ingest::append::KafkaLog;
+use ingest::registry::Registry;
+use schemas::log::{COMMANDS_TOPIC, Log};
 use tokio::runtime::Runtime;
 
 use crate::options::{KafkaOptions, StoreOptions};
@@ -33,8 +34,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     store::wait_until_migrated(&runtime, &client)?;
     log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
     let registry = prometheus::Registry::new();
-    let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka)?);
-    let router = router(client, log, &options.kafka.topic, registry)?;
+    let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);
+    let schemas = Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
+    let router = router(client, log, &options.kafka.topic, schemas, registry)?;
     let signals = log::Signals::listen(&runtime)?;
     let listener = listen(&runtime, options.listen)?;
     println!("Tollbook's API is at http://{}", options.listen);
@@ -46,9 +48,10 @@ pub(crate) fn router(
     client: clickhouse::Client,
     log: Arc<dyn Log>,
     topic: &str,
+    schemas: Arc<Registry>,
     registry: prometheus::Registry,
 ) -> anyhow::Result<axum::Router> {
-    let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic)?);
+    let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic, schemas));
     Ok(::api::router(::api::Api::new(client, log, registry), Some(intake))?)
 }
 

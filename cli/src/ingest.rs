@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use ingest::metrics::Metrics;
+use ingest::registry::Registry;
 use ingest::store::Store;
 
 use crate::options::{KafkaOptions, StoreOptions, WorkerOptions};
@@ -40,13 +41,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     store::wait_until_migrated(&runtime, &client)?;
     log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
     let registry = prometheus::Registry::new();
+    let schemas = Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let shared = Shared {
         log: LogSource::Kafka(kafka),
         topic: options.kafka.topic.clone(),
         store: Store::new(client, runtime.handle().clone()),
         config,
         metrics: Arc::new(Metrics::register(&registry)?),
-        schema_registry: options.kafka.schema_registry.clone(),
+        schemas,
     };
     let listener = runtime
         .block_on(tokio::net::TcpListener::bind(options.listen))

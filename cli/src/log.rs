@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// Where a topic is compacted, the command log has more than one partition, or the brokers do not answer.
 pub(crate) fn ensure_topics(runtime: &Runtime, config: &kafka::Config, topic: &str) -> anyhow::Result<()> {
     let topics = [(topic, None), (COMMANDS_TOPIC, Some(1))];
-    runtime.block_on(ingest::append::kafka::ensure_topics(config, &topics))?;
+    runtime.block_on(ingest::append::ensure_topics(config, &topics))?;
     Ok(())
 }
 

@@ -14,6 +14,11 @@ mod ingest;
 mod api;
 mod engine;
 mod migrate;
+mod service;
+mod prices;
+mod price;
+mod tokens;
+mod audit;
 
 use std::process::ExitCode;
 
@@ -48,6 +53,14 @@ enum Command {
     Engine(engine::Options),
     /// Bring the store to this version's schema, and mint the first admin token where there is none
     Migrate(migrate::Options),
+    /// Import, publish and list prices
+    Prices(prices::Options),
+    /// Rate one event without posting it, and show the arithmetic
+    Price(price::Options),
+    /// Check the trial balance of everything posted
+    Audit(audit::Options),
+    /// Mint, list and revoke API tokens
+    Tokens(tokens::Options),
 }
 
 fn main() -> ExitCode {
@@ -62,6 +75,10 @@ fn main() -> ExitCode {
         Command::Api(options) => api::run(&options),
         Command::Engine(options) => engine::run(options),
         Command::Migrate(options) => migrate::run(&options),
+        Command::Prices(options) => prices::run(&options),
+        Command::Price(options) => price::run(&options),
+        Command::Audit(options) => audit::run(&options),
+        Command::Tokens(options) => tokens::run(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,9 +9,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use clickhouse::Client;
-use ingest::append::embedded::JournalLog;
-use ingest::append::kafka::KafkaLog;
+use ingest::append::{JournalLog, KafkaLog};
 use ingest::metrics::Metrics;
+use ingest::registry::Registry;
 use ingest::store::Store;
 use journal::Journal;
 use schemas::log::{COMMANDS_TOPIC, Log};
@@ -74,16 +74,17 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     credentials::keep_url(&options.data, options.listen)?;
     let registry = prometheus::Registry::new();
     let (source, log) = open_log(&options, &runtime)?;
+    let schemas = Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let shared = Shared {
         log: source,
         topic: options.kafka.topic.clone(),
         store: Store::new(client.clone(), runtime.handle().clone()),
         config,
         metrics: Arc::new(Metrics::register(&registry)?),
-        schema_registry: options.kafka.schema_registry.clone(),
+        schemas: schemas.clone(),
     };
     let workers = Workers::start(&shared)?;
-    let router = api::router(client, log, &options.kafka.topic, registry)?;
+    let router = api::router(client, log, &options.kafka.topic, schemas, registry)?;
     let signals = log::Signals::listen(&runtime)?;
     let serving = runtime.spawn(api::serve(listener, router, signals.clone()));
     println!("Tollbook is up at http://{}; its data is in {}", options.listen, options.data.display());
@@ -123,11 +124,11 @@ fn open_log(options: &Options, runtime: &Runtime) -> anyhow::Result<(LogSource, 
     let topic = &options.kafka.topic;
     if let Some(kafka) = options.kafka.config()? {
         log::ensure_topics(runtime, &kafka, topic)?;
-        let log = Arc::new(KafkaLog::new(&kafka)?);
+        let log = Arc::new(KafkaLog::new(&kafka, &[topic, COMMANDS_TOPIC])?);
         return Ok((LogSource::Kafka(kafka), log));
     }
     let journal = open_journal(&options.data, options, topic)?;
-    Ok((LogSource::Embedded(journal.clone()), Arc::new(JournalLog::new(journal))))
+    Ok((LogSource::Embedded(journal.clone()), Arc::new(JournalLog::new(journal, topic))))
 }
 
 fn open_journal(data: &Path, options: &Options, topic: &str) -> anyhow::Result<Journal> {

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) config: worker::Config,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) schema_registry: Option<String>,
+    pub(crate) schemas: Arc<Registry>,
 }
 
 /// Running workers.
@@ -53,7 +53,6 @@ impl Workers {
     pub(crate) fn start(shared: &Shared) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let books = Arc::new(Books::new(shared.store.clone()));
-        let registry = Registry::new(shared.schema_registry.as_deref())?;
         let commands = Parts {
             open: shared.open(COMMANDS_TOPIC),
             store: shared.store.clone(),
@@ -66,7 +65,7 @@ impl Workers {
         let usage = Parts {
             open: shared.open(&shared.topic),
             store: shared.store.clone(),
-            maker: Arc::new(EventMaker::new(shared.store.clone(), books.clone(), registry)),
+            maker: Arc::new(EventMaker::new(shared.store.clone(), books.clone(), shared.schemas.clone())),
             books: Some(books),
             metrics: shared.metrics.clone(),
             stop: stop.clone(),

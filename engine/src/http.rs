@@ -92,66 +92,6 @@ impl Service {
     }
 }
 
-/// How many statements of each kind run at a time; the others wait in line.
-pub(crate) struct Lanes {
-    select: Semaphore,
-    insert: Semaphore,
-    change: Semaphore,
-    control: Semaphore,
-    waiting: AtomicUsize,
-}
-
-impl Lanes {
-    pub(crate) fn new(selects_max: usize, inserts_max: usize) -> Self {
-        Self {
-            select: Semaphore::new(selects_max.max(1)),
-            insert: Semaphore::new(inserts_max.max(1)),
-            change: Semaphore::new(CHANGES_MAX),
-            control: Semaphore::new(CONTROLS_MAX),
-            waiting: AtomicUsize::new(0),
-        }
-    }
-
-    async fn enter(&self, lane: Lane, running: &Running) -> Result<SemaphorePermit<'_>, Exception> {
-        let semaphore = match lane {
-            Lane::Select => &self.select,
-            Lane::Insert => &self.insert,
-            Lane::Change => &self.change,
-            Lane::Control => &self.control,
-        };
-        if let Ok(permit) = semaphore.try_acquire() {
-            return Ok(permit);
-        }
-        let _waiting = Waiting::enter(&self.waiting)?;
-        tokio::select! {
-            permit = semaphore.acquire() => permit.map_err(|_| stopping()),
-            () = running.entry.cancelled.cancelled() => Err(Exception::cancelled()),
-        }
-    }
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize) -> Result<Self, Exception> {
-        let waiting = Self(count);
-        if count.fetch_add(1, Ordering::SeqCst) < WAITING_MAX {
-            return Ok(waiting);
-        }
-        Err(Exception::new(
-            code::TOO_MANY_SIMULTANEOUS_QUERIES,
-            "TOO_MANY_SIMULTANEOUS_QUERIES",
-            format_args!("Too many simultaneous queries: {WAITING_MAX} are waiting already"),
-        ))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// What the answer needs to know of its request.
 #[derive(Debug, Clone)]
 struct Reply {
@@ -263,114 +203,6 @@ async fn answer(
     }
 }
 
-/// Starts the job on a thread that may block; the permit is free again when the job has ended.
-fn start(service: &Arc<Service>, lane: Lane, permit: SemaphorePermit<'_>, job: Job) {
-    permit.forget();
-    let service = Arc::clone(service);
-    tokio::task::spawn_blocking(move || {
-        let _free = Free { lanes: &service.lanes, lane };
-        job.run(&service.connector);
-    });
-}
-
-/// Gives a permit back, also when the job panics.
-struct Free<'a> {
-    lanes: &'a Lanes,
-    lane: Lane,
-}
-
-impl Drop for Free<'_> {
-    fn drop(&mut self) {
-        match self.lane {
-            Lane::Select => self.lanes.select.add_permits(1),
-            Lane::Insert => self.lanes.insert.add_permits(1),
-            Lane::Change => self.lanes.change.add_permits(1),
-            Lane::Control => self.lanes.control.add_permits(1),
-        }
-    }
-}
-
-/// A statement as it came in.
-struct Statement {
-    /// Without an INSERT's FORMAT and data.
-    text: Bytes,
-    insert: Option<Insert>,
-}
-
-/// What an INSERT has behind its statement.
-struct Insert {
-    format: String,
-    /// The beginning of its data; the rest is still in the body.
-    first: Bytes,
-    /// The whole text, where it is short and holds all the data: another statement may hide behind VALUES.
-    checked: Option<Bytes>,
-}
-
-type DataEnd = (Bytes, mpsc::Sender<Data>);
-
-impl Statement {
-    fn into_action(self) -> (Action, Option<DataEnd>) {
-        match self.insert {
-            None => (Action::Statement(self.text), None),
-            Some(Insert { format, first, checked }) => {
-                let (sender, data) = mpsc::channel(PIECES_UNDER_WAY);
-                (Action::Insert { statement: self.text, format, checked, data }, Some((first, sender)))
-            }
-        }
-    }
-}
-
-/// Reads the statement: the URL's, with the body behind it, or the body's. An INSERT's data stays in `pieces`.
-async fn read_statement(query: Option<String>, pieces: &mut Pieces) -> Result<Statement, Exception> {
-    let from_url = query.as_deref().is_some_and(|query| !query.trim().is_empty());
-    let mut text = BytesMut::from(query.unwrap_or_default().as_bytes());
-    if from_url {
-        // As a server: a line end between the URL's part and the body's.
-        text.extend_from_slice(b"\n");
-    }
-    let mut whole = false;
-    loop {
-        match sql::head(&text, whole) {
-            Head::Insert { statement_end, format, data_start } => {
-                if format.eq_ignore_ascii_case("Values") {
-                    whole = whole || read_to(&mut text, pieces, INSERT_HEAD_BYTES_MAX).await?;
-                }
-                let text = text.freeze();
-                let checked = (whole && data_start < text.len()).then(|| text.clone());
-                let insert = Insert { format, first: text.slice(data_start..), checked };
-                return Ok(Statement { text: text.slice(..statement_end), insert: Some(insert) });
-            }
-            Head::FromInfile => {
-                let text = "FROM INFILE is not allowed over HTTP: send the data in the request's body";
-                return Err(Exception::new(code::UNKNOWN_TYPE_OF_QUERY, "UNKNOWN_TYPE_OF_QUERY", text));
-            }
-            Head::Statement if whole => return Ok(Statement { text: text.freeze(), insert: None }),
-            Head::Unfinished if text.len() > INSERT_HEAD_BYTES_MAX => {
-                return Err(too_large(INSERT_HEAD_BYTES_MAX));
-            }
-            Head::Statement | Head::Unfinished => {}
-        }
-        match pieces.next().await {
-            Some(piece) => text.extend_from_slice(&piece?),
-            None => whole = true,
-        }
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(too_large(TEXT_BYTES_MAX));
-        }
-    }
-}
-
-/// Reads on until the body ends, `true`, or `text` is longer than `bytes_max`.
-async fn read_to(text: &mut BytesMut, pieces: &mut Pieces, bytes_max: usize) -> Result<bool, Exception> {
-    while text.len() <= bytes_max {
-        match pieces.next().await {
-            Some(piece) => text.extend_from_slice(&piece?),
-            None => return Ok(true),
-        }
-    }
-    Ok(false)
-}
-
 /// Hands the body to the worker; leaves early when the worker has ended.
 async fn send_data(first: Bytes, pieces: &mut Pieces, worker: &mpsc::Sender<Data>) {
     if !first.is_empty() && worker.send(Data::Piece(first)).await.is_err() {
@@ -387,32 +219,6 @@ async fn send_data(first: Bytes, pieces: &mut Pieces, worker: &mpsc::Sender<Data
             return;
         }
     }
-}
-
-fn boundary(headers: &HeaderMap) -> Option<String> {
-    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    multer::parse_boundary(content_type).ok()
-}
-
-/// Reads a form: `query` and parameters, as clients send them that keep values out of the URL.
-async fn read_form(form: Pieces, boundary: String, request: &mut Request) -> Result<(), Exception> {
-    let bad = |error: &dyn std::fmt::Display| {
-        Exception::new(code::BAD_ARGUMENTS, "BAD_ARGUMENTS", format_args!("Cannot read the form: {error}"))
-    };
-    let form = form.map(|piece| piece.map_err(|exception| io::Error::other(exception.to_string())));
-    let limits = multer::SizeLimit::new().whole_stream(u64::try_from(TEXT_BYTES_MAX).unwrap_or(u64::MAX));
-    let constraints = multer::Constraints::new().size_limit(limits);
-    let mut form = multer::Multipart::with_constraints(form, boundary, constraints);
-    while let Some(field) = form.next_field().await.map_err(|error| bad(&error))? {
-        if field.file_name().is_some() {
-            let text = "External data in a form is not supported";
-            return Err(Exception::new(code::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", text));
-        }
-        let name = field.name().unwrap_or_default().to_owned();
-        let value = field.text().await.map_err(|error| bad(&error))?;
-        request.set(&name, value)?;
-    }
-    Ok(())
 }
 
 fn begin(
@@ -515,12 +321,4 @@ fn kind(lane: Lane) -> &'static str {
 
 fn stopping() -> Exception {
     Exception::new(code::ABORTED, "ABORTED", "The engine is stopping")
-}
-
-fn too_large(bytes_max: usize) -> Exception {
-    Exception::new(
-        code::QUERY_IS_TOO_LARGE,
-        "QUERY_IS_TOO_LARGE",
-        format_args!("The statement is longer than {bytes_max} bytes"),
-    )
 }

@@ -70,9 +70,6 @@ pub(crate) enum Event {
     End,
 }
 
-/// The answer's other end is gone: nobody waits for more.
-struct Gone;
-
 impl Job {
     /// Runs the statement to its end. The last event is sent when nothing of it is left: a client that
     /// has its whole answer finds its session free and its statement gone.
@@ -83,8 +80,11 @@ impl Job {
         };
         let Self { events, running, .. } = self;
         drop(running);
-        // A client that has gone needs no answer.
-        let _ = send(&events, result.map_or_else(Event::Failed, |()| Event::End));
+        let last = result.map_or_else(Event::Failed, |()| Event::End);
+        // Neither this thread nor the limit waits for a slow reader's last event; one that has gone needs none.
+        Handle::current().spawn(async move {
+            let _ = tokio::time::timeout(STALLED_READER_MAX, events.send(last)).await;
+        });
     }
 
     fn run_in_session(&mut self, lease: &mut Lease, connector: &Connector) -> Result<(), Exception> {
@@ -114,7 +114,7 @@ impl Job {
                 }
                 let marked = [mark(self.running.entry.number).as_bytes(), statement].concat();
                 let counts = insert(connection, &marked, format, &self.parameters, data)?;
-                self.answer(Some(counts), None);
+                self.answer(counts, None);
                 Ok(())
             }
             Action::Statement(text) => {
@@ -183,7 +183,7 @@ impl Job {
         match pieces {
             Pieces::Whole => {
                 let output = connection.query(&marked, &self.default_format, &self.parameters)?;
-                self.answer(Some(output.counts()), Some(output));
+                self.answer(output.counts(), Some(output));
                 Ok(())
             }
             Pieces::Plain => self.stream(connection, &marked, None),
@@ -207,9 +207,7 @@ impl Job {
     ) -> Result<(), Exception> {
         let mut select = connection.stream(text, &self.default_format, &self.parameters)?;
         let mut next = select.next()?;
-        if self.send(Event::Begin(None)).is_err() {
-            return Ok(());
-        }
+        self.send(Event::Begin(None))?;
         let mut first = true;
         while let Some(output) = next {
             let mut piece = Bytes::from_owner(output);
@@ -217,12 +215,7 @@ impl Job {
                 piece = piece.slice(length..);
             }
             first = false;
-            if self.send(Event::Piece(piece)).is_err() {
-                return Ok(());
-            }
-            if self.running.entry.cancelled.is_cancelled() {
-                return Err(Exception::cancelled());
-            }
+            self.send(Event::Piece(piece))?;
             next = select.next()?;
         }
         Ok(())
@@ -254,7 +247,7 @@ impl Job {
             false => [b"SELECT * FROM values(", columns.as_bytes(), &rows, b")"].concat(),
         };
         let output = connection.query(&answer, format, &[])?;
-        self.answer(Some(output.counts()), Some(output));
+        self.answer(output.counts(), Some(output));
         Ok(())
     }
 
@@ -268,25 +261,34 @@ impl Job {
         Some((entry.query_id.clone(), ended))
     }
 
-    fn answer(&self, counts: Option<Counts>, output: Option<Output>) {
+    /// Answers with what a finished statement left. It has happened: no cancellation can come between,
+    /// and the channel, empty so far, has room for both events.
+    fn answer(&self, counts: Counts, output: Option<Output>) {
         let piece = output.filter(|output| !output.as_ref().is_empty()).map(Bytes::from_owner);
-        if self.send(Event::Begin(counts)).is_ok()
-            && let Some(piece) = piece
-        {
-            // A client that has gone needs no more of it.
-            let _ = self.send(Event::Piece(piece));
+        for event in [Some(Event::Begin(Some(counts))), piece.map(Event::Piece)].into_iter().flatten() {
+            if self.events.try_send(event).is_err() {
+                tracing::debug!(query_id = self.running.entry.query_id, "Nobody waits for the answer");
+                return;
+            }
         }
     }
 
-    fn send(&self, event: Event) -> Result<(), Gone> {
-        send(&self.events, event)
-    }
-}
-
-fn send(events: &mpsc::Sender<Event>, event: Event) -> Result<(), Gone> {
-    match Handle::current().block_on(tokio::time::timeout(STALLED_READER_MAX, events.send(event))) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(Gone),
+    /// Hands an event to the answer; waits while the client reads slowly, but not for ever.
+    fn send(&self, event: Event) -> Result<(), Exception> {
+        Handle::current().block_on(async {
+            tokio::select! {
+                sent = tokio::time::timeout(STALLED_READER_MAX, self.events.send(event)) => match sent {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(_)) => Err(Exception::cancelled()),
+                    Err(_) => Err(Exception::new(
+                        code::SOCKET_TIMEOUT,
+                        "SOCKET_TIMEOUT",
+                        format_args!("The client read nothing for {} seconds", STALLED_READER_MAX.as_secs()),
+                    )),
+                },
+                () = self.running.entry.cancelled.cancelled() => Err(Exception::cancelled()),
+            }
+        })
     }
 }
 

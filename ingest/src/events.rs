@@ -25,7 +25,7 @@ const TABLES: &[&str] = &["quarantine", "entries"];
 pub struct EventMaker {
     store: Store,
     books: Arc<Books>,
-    registry: Registry,
+    registry: Arc<Registry>,
 }
 
 /// What became of one record.
@@ -49,7 +49,7 @@ struct Making<'a> {
 impl EventMaker {
     /// Prices with those books, and rebuilds windows of recent ids from that store.
     #[must_use]
-    pub fn new(store: Store, books: Arc<Books>, registry: Registry) -> Self {
+    pub fn new(store: Store, books: Arc<Books>, registry: Arc<Registry>) -> Self {
         Self { store, books, registry }
     }
 
@@ -72,7 +72,7 @@ impl EventMaker {
             match decoder.decode(wire, arena) {
                 Ok(event) => return Ok(Ok(event)),
                 Err(DecodeError::Reject(reject)) => return Ok(Err(reject)),
-                Err(DecodeError::UnknownSchema(id)) => *decoder = self.registry.fetch(&self.store, id)?,
+                Err(DecodeError::UnknownSchema(id)) => *decoder = self.registry.fetch(id)?,
             }
         }
     }

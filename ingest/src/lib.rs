@@ -2,6 +2,8 @@
 //! them; `recover` completes what a crash or an unclear answer left open; `source` and `store` are the two ends.
 
 pub mod source;
+pub mod append;
+pub mod intake;
 pub mod intent;
 pub mod batch;
 pub mod events;

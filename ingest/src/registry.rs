@@ -7,19 +7,23 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use schemas::event::{Decoder, SchemaError};
+use tokio::runtime::Handle;
 
 use crate::batch::MakeError;
-use crate::store::Store;
+use crate::intake::Schemas;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The schemas known so far.
+#[derive(Debug)]
 pub struct Registry {
     url: Option<String>,
+    runtime: Handle,
     http: reqwest::Client,
     known: Mutex<Known>,
 }
 
+#[derive(Debug)]
 struct Known {
     schemas: BTreeMap<u32, Result<String, String>>,
     decoder: Arc<Decoder>,
@@ -31,15 +35,15 @@ struct Answer {
 }
 
 impl Registry {
-    /// A registry at that URL, or none.
+    /// A registry at that URL, or none; `runtime` carries the connections.
     ///
     /// # Errors
     /// Only where the built-in schema is broken, which a test rules out.
-    pub fn new(url: Option<&str>) -> Result<Self, SchemaError> {
+    pub fn new(url: Option<&str>, runtime: Handle) -> Result<Self, SchemaError> {
         let decoder = Arc::new(if url.is_some() { Decoder::with_registry()? } else { Decoder::new()? });
         let url = url.map(|url| url.trim_end_matches('/').to_owned());
         let known = Mutex::new(Known { schemas: BTreeMap::new(), decoder });
-        Ok(Self { url, http: reqwest::Client::new(), known })
+        Ok(Self { url, runtime, http: reqwest::Client::new(), known })
     }
 
     /// A decoder that knows every schema fetched so far.
@@ -53,11 +57,11 @@ impl Registry {
     ///
     /// # Errors
     /// Where the registry does not answer; the batch waits and is tried again.
-    pub fn fetch(&self, store: &Store, id: u32) -> Result<Arc<Decoder>, MakeError> {
+    pub fn fetch(&self, id: u32) -> Result<Arc<Decoder>, MakeError> {
         let url = self.url.as_deref().unwrap_or_default();
         let down = |detail: String| MakeError::Registry { url: url.to_owned(), id, detail };
         let request = self.http.get(format!("{url}/schemas/ids/{id}")).timeout(TIMEOUT);
-        let schema: Result<String, String> = store.block_on(async {
+        let schema: Result<String, String> = self.runtime.block_on(async {
             let response = request.send().await.map_err(|error| down(error.to_string()))?;
             if response.status() == reqwest::StatusCode::NOT_FOUND {
                 return Ok(Err(format!("the schema registry has no schema with id {id}")));
@@ -70,6 +74,16 @@ impl Registry {
         known.schemas.insert(id, schema);
         known.decoder = Arc::new(decoder_of(&known.schemas).map_err(|error| down(error.to_string()))?);
         Ok(known.decoder.clone())
+    }
+}
+
+impl Schemas for Registry {
+    fn decoder(&self) -> Arc<Decoder> {
+        Self::decoder(self)
+    }
+
+    fn fetch(&self, id: u32) -> Result<Arc<Decoder>, String> {
+        Self::fetch(self, id).map_err(|error| error.to_string())
     }
 }
 

@@ -50,6 +50,23 @@ async fn an_insert_whose_client_goes_leaves_no_row() -> Result<()> {
 }
 
 #[tokio::test]
+async fn kill_query_frees_the_place_of_a_select_that_nobody_reads() -> Result<()> {
+    let folder = tempdir()?;
+    let engine = Engine::start_with(&folder, &["--selects-max", "1"])?;
+    let client = engine.client();
+    let query = client.query("SELECT number FROM numbers(1000000000000)").with_setting("query_id", "stalled");
+    let mut cursor = query.fetch::<u64>()?;
+    assert_eq!(cursor.next().await?, Some(0));
+    client.query("KILL QUERY WHERE query_id = 'stalled' SYNC").execute().await?;
+    assert_eq!(running(&client, "stalled").await?, 0);
+    assert_eq!(client.query("SELECT 1").fetch_one::<u8>().await?, 1);
+    // What was on its way is still read; then comes the error, not an end.
+    while cursor.next().await.inspect_err(|error| assert!(error.to_string().contains("Code: 394."))).is_ok() {
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn kill_query_reaches_selects_and_inserts_by_id_and_by_prefix() -> Result<()> {
     let folder = tempdir()?;
     let engine = Engine::start(&folder)?;

@@ -262,8 +262,9 @@ fn producer_config(config: &Config) -> ClientConfig {
         .set("message.timeout.ms", ACKNOWLEDGE_MS)
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "65536");
-    for (name, value) in config.client().config_map() {
-        producer.set(*name, *value);
+    let client = config.client();
+    for (name, value) in client.config_map().iter() {
+        producer.set(name.to_string(), value.to_string());
     }
     producer.set_log_level(RDKafkaLogLevel::Warning);
     producer

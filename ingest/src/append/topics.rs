@@ -2,6 +2,7 @@
 //! settings would lose records or give them no order.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -73,10 +74,10 @@ pub enum Error {
 /// # Errors
 /// See [`enum@Error`]; each names the topic and the remedy.
 pub async fn ensure_topics(config: &Config, topics: &[(&str, Option<u32>)]) -> Result<(), Error> {
-    let client = config.client();
-    let admin = AdminClient::<DefaultClientContext>::from_config(&client)
-        .map_err(|error| Error::Cluster { detail: format!("the Kafka settings are wrong: {error}") })?;
-    let cluster = Cluster { admin: std::sync::Arc::new(admin), brokers: config.brokers.clone() };
+    ensure(&Cluster::of(config, ANSWER_TIMEOUT)?, topics).await
+}
+
+async fn ensure(cluster: &Cluster, topics: &[(&str, Option<u32>)]) -> Result<(), Error> {
     let present = cluster.partitions().await?;
     for (topic, partitions) in topics {
         if !present.contains_key(*topic) {
@@ -117,20 +118,31 @@ fn judge(topic: &str, partitions: usize, policy: &str, timestamp: &str) -> Resul
 }
 
 struct Cluster {
-    admin: std::sync::Arc<AdminClient<DefaultClientContext>>,
+    admin: Arc<AdminClient<DefaultClientContext>>,
     brokers: String,
+    answer_timeout: Duration,
 }
 
 impl Cluster {
+    fn of(config: &Config, answer_timeout: Duration) -> Result<Self, Error> {
+        let admin = AdminClient::<DefaultClientContext>::from_config(&config.client())
+            .map_err(|error| Error::Cluster { detail: format!("the Kafka settings are wrong: {error}") })?;
+        Ok(Self { admin: Arc::new(admin), brokers: config.brokers.clone(), answer_timeout })
+    }
+
     /// The topics that this client may see, with their numbers of partitions. Asks for all of them: a question for
     /// one would create it on clusters that create topics by themselves.
     async fn partitions(&self) -> Result<HashMap<String, usize>, Error> {
-        let admin = self.admin.clone();
-        let asking = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, ANSWER_TIMEOUT));
-        let metadata = asking
-            .await
-            .map_err(|error| Error::Cluster { detail: format!("asking for the topics did not end: {error}") })?
-            .map_err(|error| Error::Cluster { detail: explain("(all)", &self.brokers, None, &error) })?;
+        let (admin, timeout) = (self.admin.clone(), self.answer_timeout);
+        let asking = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, timeout));
+        let failed = |error: String| Error::Cluster {
+            detail: format!(
+                "the cluster at {} does not answer which topics it has: {error}; check the addresses, the network and the TLS settings",
+                self.brokers
+            ),
+        };
+        let metadata =
+            asking.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
     }
@@ -152,7 +164,7 @@ impl Cluster {
                 None => format!("`{CLEANUP}=delete` and `{TIMESTAMP}={LOG_APPEND_TIME}`"),
             },
         };
-        let results = self.admin.create_topics([&new], &options()).await.map_err(|error| failed(error.to_string()))?;
+        let results = self.admin.create_topics([&new], &self.options()).await.map_err(|error| failed(error.to_string()))?;
         for result in results {
             match result {
                 Ok(_) => tracing::info!("Created topic {topic}"),
@@ -186,7 +198,7 @@ impl Cluster {
     async fn settings(&self, topic: &str) -> Result<Option<HashMap<String, String>>, Error> {
         let failed = |error: KafkaError| Error::Cluster { detail: explain(topic, &self.brokers, None, &error) };
         let resource = ResourceSpecifier::Topic(topic);
-        let described = self.admin.describe_configs([&resource], &options()).await.map_err(failed)?;
+        let described = self.admin.describe_configs([&resource], &self.options()).await.map_err(failed)?;
         let mut settings = HashMap::new();
         for resource in described {
             match resource {
@@ -201,10 +213,11 @@ impl Cluster {
         }
         Ok(Some(settings))
     }
-}
 
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
+    fn options(&self) -> AdminOptions {
+        let timeout = Some(self.answer_timeout);
+        AdminOptions::new().request_timeout(timeout).operation_timeout(timeout)
+    }
 }
 
 #[cfg(test)]
@@ -235,11 +248,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_cluster_that_is_not_there_is_named() {
-        let options = [("socket.connection.setup.timeout.ms".to_owned(), "1000".to_owned())];
         let config =
-            Config { brokers: "127.0.0.1:1".to_owned(), group: "g".to_owned(), options: options.into_iter().collect() };
-        let error = tokio::time::timeout(ANSWER_TIMEOUT * 2, ensure_topics(&config, &[("usage.events", None)]));
-        let error = error.await.unwrap().unwrap_err().to_string();
+            Config { brokers: "127.0.0.1:1".to_owned(), group: "g".to_owned(), options: Default::default() };
+        let cluster = Cluster::of(&config, Duration::from_millis(300)).unwrap();
+        let error = ensure(&cluster, &[("usage.events", None)]).await.unwrap_err().to_string();
         assert!(error.contains("127.0.0.1:1"), "{error}");
     }
 }

@@ -142,12 +142,17 @@ impl Conditions {
         let is = |demanded: &Option<Box<str>>, value: Option<&str>| {
             demanded.as_deref().is_none_or(|demanded| value == Some(demanded))
         };
+        // Vendors write `2K` and `2k`.
+        let is_spelled = |demanded: &Option<Box<str>>, value: Option<&str>| {
+            let fits = |demanded: &str| value.is_some_and(|value| value.eq_ignore_ascii_case(demanded));
+            demanded.as_deref().is_none_or(fits)
+        };
         is(&self.speed, Some(dimensions.speed))
             && is(&self.inference_geo, dimensions.inference_geo)
             && self.region.as_ref().is_none_or(|demanded| demanded.holds(dimensions.region))
-            && is(&self.size, dimensions.size)
-            && is(&self.quality, dimensions.quality)
-            && is(&self.resolution, dimensions.resolution)
+            && is_spelled(&self.size, dimensions.size)
+            && is_spelled(&self.quality, dimensions.quality)
+            && is_spelled(&self.resolution, dimensions.resolution)
             && is(&self.audio, dimensions.audio)
             && is(&self.search_context_size, dimensions.search_context_size)
             && (self.windows.is_empty()

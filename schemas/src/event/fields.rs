@@ -57,9 +57,10 @@ macro_rules! fields {
                 match self { $(Self::$variant => fields!(@$presence)),+ }
             }
 
-            /// The field of that name.
+            /// The field of that name: one look into a table without collisions, one comparison.
             pub(super) fn parse(name: &str) -> Option<Self> {
-                match name { $($name => Some(Self::$variant),)+ _ => None }
+                let (found, text) = SLOTS.get(slot(name.as_bytes())).copied().flatten()?;
+                (text == name).then_some(found)
             }
         }
     };
@@ -108,6 +109,33 @@ fields! {
     Gateway = "gateway" optional,
     GatewaySeq = "gateway_seq" optional,
 }
+
+const SLOT_COUNT: usize = 128;
+
+/// Where a name stands in the table. The factors were searched for: no two names of the contract share a slot.
+const fn slot(name: &[u8]) -> usize {
+    match name {
+        [] => 0,
+        [first, .., last] => {
+            (name.len() * 54 + *first as usize * 6 + *last as usize * 28 + name[name.len() / 2] as usize) % SLOT_COUNT
+        }
+        [only] => *only as usize % SLOT_COUNT,
+    }
+}
+
+/// The fields by slot. A name that is added where another stands fails to compile: search for new factors.
+static SLOTS: [Option<(Name, &str)>; SLOT_COUNT] = {
+    let mut slots = [None; SLOT_COUNT];
+    let mut at = 0;
+    while at < Name::ALL.len() {
+        let name = Name::ALL[at];
+        let slot = slot(name.name().as_bytes());
+        assert!(slots[slot].is_none(), "two names share a slot");
+        slots[slot] = Some((name, name.name()));
+        at += 1;
+    }
+    slots
+};
 
 /// Builds the event of these fields.
 ///

@@ -93,8 +93,8 @@ struct Reader<'a> {
     arena: &'a Arena,
     depth_max: usize,
     deepest: usize,
-    /// Some byte of the text may be part of a control character that JSON allows unescaped.
-    unescaped_controls: bool,
+    /// No string of the text has an escape, and none a control character that JSON allows unescaped.
+    plain: bool,
     /// A string since the flag was last cleared has a tab or a line break.
     line_break: bool,
 }
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
             arena,
             depth_max,
             deepest: 0,
-            unescaped_controls: memchr::memchr2(0x7F, 0xC2, text.as_bytes()).is_some(),
+            plain: memchr::memchr3(b'\\', 0x7F, 0xC2, text.as_bytes()).is_none(),
             line_break: false,
         }
     }
@@ -218,12 +218,13 @@ impl<'a> Reader<'a> {
     fn string(&mut self, (start, length): Place) -> Read<&'a str> {
         let start = start - self.text.as_ptr().addr();
         let raw = self.text.get(start..start + length).unwrap_or_default();
+        if self.plain {
+            return Ok(raw);
+        }
         let text = if memchr::memchr(b'\\', raw.as_bytes()).is_some() {
             self.unescaped(start, length)?
-        } else if self.unescaped_controls {
-            raw
         } else {
-            return Ok(raw);
+            raw
         };
         match control(text) {
             None => {}

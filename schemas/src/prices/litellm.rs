@@ -4,6 +4,8 @@
 mod entry;
 mod key;
 mod special;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -163,10 +165,10 @@ impl Import {
     fn count(&mut self, draft: Draft<'_>, refused: Option<&str>) {
         self.refused.extend(draft.refused);
         match refused {
-            None => self.summary.used += draft.used,
-            Some(reason) => self.refused.extend((0..draft.used).map(|_| Refusal {
+            None => self.summary.used += draft.used.len(),
+            Some(reason) => self.refused.extend(draft.used.into_iter().map(|price_key| Refusal {
                 key: draft.key.to_owned(),
-                price_key: String::new(),
+                price_key,
                 reason: reason.to_owned(),
             })),
         }

@@ -31,7 +31,7 @@ pub(super) struct Draft<'t> {
     pub(super) multipliers: Vec<Multiplier>,
     pub(super) notes: Vec<String>,
     /// Price keys that were used.
-    pub(super) used: usize,
+    pub(super) used: Vec<String>,
     pub(super) refused: Vec<Refusal>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn read<'t>(key: &'t str, fields: &Fields<'t>) -> Draft<'t> {
         prices: Vec::new(),
         multipliers: Vec::new(),
         notes: Vec::new(),
-        used: 0,
+        used: Vec::new(),
         refused: Vec::new(),
     };
     let is_commitment = fields.contains_key("cost_per_second");
@@ -61,11 +61,10 @@ pub(super) fn read<'t>(key: &'t str, fields: &Fields<'t>) -> Draft<'t> {
             draft.read_price(name, raw, fields)
         };
         match outcome {
-            Ok(()) => draft.used += 1,
+            Ok(()) => draft.used.push(name.clone()),
             Err(reason) => draft.refuse(name, reason),
         }
     }
-    draft.refuse_cheaper_long_prompts();
     draft.set_image_conditions();
     draft
 }
@@ -99,7 +98,10 @@ impl Draft<'_> {
                 special::second_side_of_transcription(raw, fields)
             }
             _ => match price_name(name, self.name.provider) {
-                Some(price) => self.read_rate(price, raw, fields),
+                Some(price) => {
+                    self.check_step(name, amount(raw)?, fields)?;
+                    self.read_rate(price, raw, fields)
+                }
                 None => Err(special::why_not(name).into()),
             },
         }
@@ -183,21 +185,12 @@ impl Draft<'_> {
     }
 
     /// A longer prompt that costs less than a short one is a mistake of the map.
-    fn refuse_cheaper_long_prompts(&mut self) {
-        let is_cheaper = |price: &Price, all: &[Price]| {
-            let short = Conditions { prompt_tokens_total: None, ..price.conditions.clone() };
-            price.conditions.prompt_tokens_total.is_some()
-                && all.iter().any(|base| {
-                    base.unit == price.unit && base.conditions == short && price.amount < base.amount
-                })
-        };
-        let all = self.prices.clone();
-        let cheaper: Vec<Price> = all.iter().filter(|price| is_cheaper(price, &all)).cloned().collect();
-        self.prices.retain(|price| !cheaper.contains(price));
-        for price in cheaper {
-            self.used = self.used.saturating_sub(1);
-            let reason = format!("{} costs less in a long prompt than in a short one", price.unit);
-            self.refuse(&price.conditions.to_string(), reason);
+    fn check_step(&self, name: &str, amount_long: Decimal, fields: &Fields<'_>) -> Result<(), Reason> {
+        let short = name.find("_above_").zip(name.find("k_tokens")).filter(|(from, to)| from < to);
+        let short = short.map(|(from, to)| format!("{}{}", &name[..from], &name[to + "k_tokens".len()..]));
+        match short.and_then(|short| fields.get(&short)) {
+            Some(raw) if amount_long < amount(raw)? => Err("costs less in a long prompt than in a short one".into()),
+            _ => Ok(()),
         }
     }
 

@@ -1,0 +1,114 @@
+//! The trial balance finds what is missing, doubled or badly counted, and names the first offset.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn batch(first: u64, next: u64, fields: &Value) -> Value {
+    let mut row = json!({
+        "topic": "usage.events", "partition": 0, "first": first, "next": next, "received": next - first,
+        "posted": next - first, "entries": next - first, "duplicates": 0, "quarantined": 0, "holes": 0,
+        "duplicates_at": [], "log_time_max": "2026-11-10 12:00:00.000", "recorded_at": "2026-11-10 12:00:00.000",
+    });
+    if let (Value::Object(row), Value::Object(fields)) = (&mut row, fields) {
+        row.extend(fields.clone());
+    }
+    row
+}
+
+fn quarantined(offset: u64) -> Value {
+    json!({
+        "topic": "usage.events", "partition": 0, "offset": offset, "ordinal": 0, "log_time": "2026-11-10 12:00:00.000",
+        "recorded_at": "2026-11-10 12:00:00.000", "reason": "decode", "raw_sha256": "0123456789abcdef0123456789abcdef",
+    })
+}
+
+/// Offsets 0 to 5: 0 and 1 posted, 2 quarantined; 3 posted as two entries, 4 a duplicate of it, 5 a hole.
+async fn books() -> Result<World> {
+    let world = World::new().await?;
+    world
+        .post(&[json!({}), json!({}), json!({"offset": 3}), json!({"offset": 3, "ordinal": 1, "attempts": 0})])
+        .await?;
+    world.insert("quarantine", &[quarantined(2)]).await?;
+    world
+        .insert(
+            "batches",
+            &[
+                batch(0, 3, &json!({"posted": 2, "entries": 2, "quarantined": 1})),
+                batch(3, 6, &json!({"received": 2, "posted": 1, "entries": 2, "duplicates": 1, "holes": 1,
+                                     "duplicates_at": [4]})),
+            ],
+        )
+        .await?;
+    Ok(world)
+}
+
+#[tokio::test]
+async fn books_in_balance_are_clean_and_say_how_much_they_hold() -> Result<()> {
+    let world = books().await?;
+    let report = world.get("/v1/audit").await?;
+    assert_eq!(report["clean"], true, "{report}");
+    assert_eq!(report["differences"], json!([]));
+    let partition = &report["partitions"][0];
+    for (name, value) in
+        [("received", 5), ("posted", 3), ("duplicates", 1), ("quarantined", 1), ("holes", 1), ("entries", 4)]
+    {
+        assert_eq!(partition[name], value, "{name}");
+    }
+    assert_eq!(report["projections"].as_array().map(Vec::len), Some(3));
+    let text = api::audit::run(&world.client).await?.to_string();
+    assert!(text.contains("received 5 = posted 3 + duplicates 1 + quarantined 1"), "{text}");
+    assert!(text.ends_with("clean"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_empty_store_is_clean() -> Result<()> {
+    let world = World::new().await?;
+    let report = world.get("/v1/audit").await?;
+    assert_eq!((&report["clean"], &report["partitions"]), (&json!(true), &json!([])));
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_way_in_which_books_can_be_wrong_is_found_at_its_first_offset() -> Result<()> {
+    // What is added to the books, the check that finds it, and the offset.
+    let cases = [
+        ("entries", vec![json!({"offset": 1})], "rows", json!(1)),
+        ("entries", vec![json!({"offset": 2})], "rows", json!(2)),
+        ("entries", vec![json!({"offset": 4})], "rows", json!(4)),
+        ("quarantine", vec![quarantined(0)], "rows", json!(0)),
+        ("batches", vec![batch(7, 8, &json!({}))], "gap", json!(6)),
+        ("batches", vec![batch(5, 7, &json!({"received": 0, "posted": 0, "entries": 0, "holes": 2}))], "overlap", json!(5)),
+        ("batches", vec![batch(6, 9, &json!({"received": 2}))], "balance", json!(6)),
+        ("batches", vec![batch(6, 9, &json!({}))], "rows", json!(6)),
+    ];
+    for (table, rows, check, offset) in cases {
+        let world = books().await?;
+        if table == "entries" {
+            world.post(&rows).await?;
+        } else {
+            world.insert(table, &rows).await?;
+        }
+        let report = world.get("/v1/audit").await?;
+        assert_eq!(report["clean"], false, "{table} {rows:?}");
+        let found = report["differences"].as_array().into_iter().flatten().find(|difference| difference["check"] == check);
+        assert_eq!(found.map(|difference| &difference["offset"]), Some(&offset), "{rows:?}: {report}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn rows_of_a_batch_that_is_being_written_are_no_difference_but_rows_before_all_batches_are() -> Result<()> {
+    let world = books().await?;
+    world.post(&[json!({"offset": 6})]).await?;
+    let report = world.get("/v1/audit").await?;
+    assert_eq!((&report["clean"], &report["partitions"][0]["pending_rows"]), (&json!(true), &json!(1)));
+    world.insert("batches", &[batch(20, 21, &json!({"partition": 1, "received": 0, "posted": 0, "entries": 0, "holes": 1}))]).await?;
+    world.post(&[json!({"partition": 1, "offset": 19})]).await?;
+    let report = world.get("/v1/audit").await?;
+    assert_eq!(report["differences"][0]["check"], "outside");
+    assert_eq!(report["differences"][0]["offset"], 19);
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Changes through the log: tokens and prices.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+#[tokio::test]
+async fn a_minted_token_works_at_once_and_a_revoked_one_no_longer() -> Result<()> {
+    let world = World::new().await?;
+    let body = json!({"name": "dashboard", "scopes": ["read"], "customers": ["acme"]});
+    let (status, minted) = world.call(Method::POST, "/v1/tokens", &world.admin, Some(body)).await?;
+    assert_eq!(status, StatusCode::CREATED, "{minted}");
+    let (id, token) = (minted["id"].as_str().unwrap_or_default(), minted["token"].as_str().unwrap_or_default());
+    assert!(token.starts_with(&format!("tb_{id}_")));
+    assert_eq!(world.call(Method::GET, "/v1/spend", token, None).await?.0, StatusCode::OK);
+    let listed = world.get("/v1/tokens").await?;
+    assert!(!listed.to_string().contains(token), "the text of a token is never shown again");
+    let (status, _) = world.call(Method::DELETE, &format!("/v1/tokens/{id}"), &world.admin, None).await?;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(world.call(Method::GET, "/v1/spend", token, None).await?.0, StatusCode::UNAUTHORIZED);
+    let listed = world.get("/v1/tokens").await?;
+    let revoked: Vec<&Value> =
+        listed["tokens"].as_array().into_iter().flatten().filter(|token| token["revoked"] == true).collect();
+    assert_eq!(revoked.len(), 1);
+    assert_eq!(revoked[0]["customers"], json!(["acme"]));
+    let (status, _) = world.call(Method::DELETE, "/v1/tokens/none", &world.admin, None).await?;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_token_may_do_is_what_its_scopes_say() -> Result<()> {
+    let world = World::new().await?;
+    let read = world.token("reader", &["read"], &[], &[]).await?;
+    let ingest = world.token("gateway", &["ingest"], &["acme"], &[]).await?;
+    for (method, path, token, expected) in [
+        (Method::GET, "/v1/spend", "", StatusCode::UNAUTHORIZED),
+        (Method::GET, "/v1/spend", "tb_x_y", StatusCode::UNAUTHORIZED),
+        (Method::GET, "/v1/spend", ingest.as_str(), StatusCode::FORBIDDEN),
+        (Method::GET, "/v1/spend", read.as_str(), StatusCode::OK),
+        (Method::GET, "/v1/tokens", read.as_str(), StatusCode::FORBIDDEN),
+        (Method::POST, "/v1/models", read.as_str(), StatusCode::FORBIDDEN),
+        (Method::GET, "/v1/audit", read.as_str(), StatusCode::FORBIDDEN),
+        (Method::POST, "/v1/events", read.as_str(), StatusCode::FORBIDDEN),
+        (Method::POST, "/v1/events", ingest.as_str(), StatusCode::OK),
+        (Method::POST, "/v1/events", world.admin.as_str(), StatusCode::OK),
+    ] {
+        let (status, body) = world.call(method.clone(), path, token, None).await?;
+        assert_eq!(status, expected, "{method} {path} {body}");
+    }
+    let (_, problem) = world.call(Method::GET, "/v1/audit", &read, None).await?;
+    assert!(problem["detail"].as_str().unwrap_or_default().contains("`admin`"));
+    let (_, caller) = world.call(Method::POST, "/v1/events", &ingest, None).await?;
+    assert_eq!(caller, json!({"customers": ["acme"]}));
+    let bound = world.token("bound", &["admin"], &["acme"], &[]).await?;
+    for path in ["/v1/tokens", "/v1/audit"] {
+        assert_eq!(world.call(Method::GET, path, &bound, None).await?.0, StatusCode::FORBIDDEN, "{path}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn prices_are_shown_first_then_published_then_listed_by_version() -> Result<()> {
+    let world = World::new().await?;
+    let row = |id: &str, from: Value, price: &str| {
+        let text = format!(
+            "{{\"id\":\"{id}\",\"provider\":\"openai\",\"model\":\"gpt-5\",\"effective_from\":{from},\"price\":{price}}}"
+        );
+        serde_json::value::RawValue::from_string(text)
+    };
+    let body = |rows: &[Box<serde_json::value::RawValue>], dry_run: bool| {
+        let rows: Vec<&str> = rows.iter().map(|row| row.get()).collect();
+        format!("{{\"rows\":[{}],\"dry_run\":{dry_run}}}", rows.join(","))
+    };
+    let first = row("a@1", Value::Null, "0.10000000000000000001")?;
+    let second = row("a@2", json!("2026-11-01 00:00:00.000"), "0.20")?;
+    let dry = world.post_text("/v1/models", &body(std::slice::from_ref(&first), true)).await?;
+    assert_eq!((dry.0, &dry.1["new"]), (StatusCode::OK, &json!(["a@1"])));
+    assert_eq!(world.get("/v1/models").await?["rows"], json!([]), "a dry run changes nothing");
+    let done = world.post_text("/v1/models", &body(&[first.clone()], false)).await?;
+    assert_eq!((done.0, &done.1["operation"]["state"]), (StatusCode::OK, &json!("applied")), "{}", done.1);
+    let again = world.post_text("/v1/models", &body(&[first, second], false)).await?;
+    assert_eq!(again.1["unchanged"], json!(["a@1"]));
+    assert_eq!(again.1["new"], json!(["a@2"]));
+    let text = world.text("/v1/models?model=gpt-5").await?;
+    assert!(text.contains("0.10000000000000000001"), "every digit is kept");
+    let at = |answer: &Value| -> Vec<Value> {
+        answer["rows"].as_array().into_iter().flatten().map(|row| row["id"].clone()).collect()
+    };
+    assert_eq!(at(&world.get("/v1/models?at=2026-10-31").await?), ["a@1"]);
+    assert_eq!(at(&world.get("/v1/models?at=2026-11-01").await?), ["a@2"]);
+    let operation = again.1["operation"]["id"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(world.get(&format!("/v1/operations/{operation}")).await?["state"], "applied");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refused_change_is_a_conflict_that_says_why() -> Result<()> {
+    let world = World::new().await?;
+    world.worker.refuses.store(true, Ordering::SeqCst);
+    let (status, problem) =
+        world.call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [{"id": "a"}], "based_on": 3}))).await?;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(problem["detail"].as_str().unwrap_or_default().starts_with("the price book has changed"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_carries_out_in_time_becomes_an_operation_to_look_up() -> Result<()> {
+    let world = World::new().await?;
+    world.worker.is_away.store(true, Ordering::SeqCst);
+    let world = world.waiting(Duration::from_millis(100))?;
+    let (status, answer) =
+        world.call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [{"id": "a"}]}))).await?;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let id = answer["operation"]["id"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(world.get(&format!("/v1/operations/{id}")).await?["state"], "pending");
+    let (status, _) = world.call(Method::GET, "/v1/operations/none", &world.admin, None).await?;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! What a test starts with: a migrated store, a log whose worker is played by the test, and the API's router.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use schemas::command::{Command, Envelope};
+use schemas::log::{self, COMMANDS_TOPIC, Log, NewRecord, Position, USAGE_TOPIC};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tower::ServiceExt;
+
+use crate::engine_process::Engine;
+
+/// An instant far enough away that no lease ends in a test.
+const LEASE_END: &str = "2200-01-01 00:00:00.000";
+
+pub(crate) struct World {
+    pub(crate) client: clickhouse::Client,
+    pub(crate) router: Router,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) admin: String,
+    engine: Engine,
+}
+
+impl World {
+    pub(crate) async fn new() -> Result<Self> {
+        let engine = Engine::start()?;
+        let client = engine.client();
+        schemas::migrate::migrate(&client).await?;
+        let worker = Arc::new(Worker::new(client.clone()));
+        let api = api::Api::new(client.clone(), worker.clone(), prometheus::Registry::new());
+        let router = api::router(api, Some(intake()))?;
+        let mut world = Self { client, router, worker, admin: String::new(), engine };
+        world.admin = world.token("admin", &["admin"], &[], &[]).await?;
+        Ok(world)
+    }
+
+    /// Url of the engine.
+    pub(crate) fn engine_url(&self) -> &str {
+        self.engine.url()
+    }
+
+    /// The same world behind another API; the metrics are new.
+    pub(crate) fn behind(self, store: clickhouse::Client, intake: Option<Router>) -> Result<Self> {
+        let api = api::Api::new(store, self.worker.clone(), prometheus::Registry::new());
+        Ok(Self { router: api::router(api, intake)?, ..self })
+    }
+
+    /// The same world behind an API that waits for changes no longer than that.
+    pub(crate) fn waiting(self, wait: Duration) -> Result<Self> {
+        let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new());
+        Ok(Self { router: api::router(api.with_change_wait(wait), None)?, ..self })
+    }
+
+    /// Puts a token into the store, as the migration does with the first one, and answers its text.
+    pub(crate) async fn token(&self, id: &str, scopes: &[&str], customers: &[&str], teams: &[&str]) -> Result<String> {
+        let text = format!("tb_{id}_{}", "A".repeat(43));
+        let row = json!({
+            "topic": "migrate", "token_id": id, "name": id, "secret_hash": hash_text(&text), "scopes": scopes,
+            "customers": customers, "teams": teams, "created_at": "2026-01-01 00:00:00.000",
+        });
+        insert_token(&self.client, row).await?;
+        Ok(text)
+    }
+
+    /// Posts entries: the fields given, over those of an ordinary entry. Offsets count up from 0.
+    pub(crate) async fn post(&self, entries: &[Value]) -> Result<()> {
+        let rows: Vec<Value> = (0_u64..).zip(entries).map(|(offset, entry)| over(ordinary(offset), entry)).collect();
+        self.insert("entries", &rows).await
+    }
+
+    /// Inserts rows as JSON; a lease is added.
+    pub(crate) async fn insert(&self, table: &str, rows: &[Value]) -> Result<()> {
+        insert(&self.client, table, rows).await
+    }
+
+    /// The worker of a partition says how far it is.
+    pub(crate) async fn progress(&self, partition: u32, partitions: u32, through: &str) -> Result<()> {
+        let row = json!({
+            "topic": USAGE_TOPIC, "partition": partition, "partitions": partitions, "next": 0, "end": 0,
+            "complete_through": through, "commands_through": 0, "worker": "w", "seen_at": through,
+        });
+        insert_rows(&self.client, "progress", &[row]).await
+    }
+
+    /// A call with the admin token that has to succeed.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        let (status, body) = self.call(Method::GET, path, &self.admin, None).await?;
+        ensure!(status == StatusCode::OK, "{path}: {status} {body}");
+        Ok(body)
+    }
+
+    /// A call with a token; answers status and JSON body.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Result<(StatusCode, Value)> {
+        let mut request = Request::builder().method(method).uri(path);
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let response = self.router.clone().oneshot(request.body(body)?).await?;
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await?;
+        let value = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).with_context(|| String::from_utf8_lossy(&bytes).into_owned())?
+        };
+        Ok((status, value))
+    }
+
+    /// A call with the admin token and any body.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+        headers: &[(&str, &str)],
+    ) -> Result<axum::response::Response> {
+        let mut request =
+            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", self.admin));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Ok(self.router.clone().oneshot(request.body(body)?).await?)
+    }
+
+    /// Posts a text with the admin token.
+    pub(crate) async fn post_text(&self, path: &str, body: &str) -> Result<(StatusCode, Value)> {
+        let response = self.send(Method::POST, path, body.to_owned().into(), &[]).await?;
+        let status = response.status();
+        Ok((status, serde_json::from_slice(&to_bytes(response.into_body(), usize::MAX).await?)?))
+    }
+
+    /// A call with the admin token as plain text.
+    pub(crate) async fn text(&self, path: &str) -> Result<String> {
+        let request =
+            Request::builder().uri(path).header("authorization", format!("Bearer {}", self.admin)).body(Body::empty())?;
+        let response = self.router.clone().oneshot(request).await?;
+        let status = response.status();
+        let text = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await?.to_vec())?;
+        ensure!(status == StatusCode::OK, "{path}: {status} {text}");
+        Ok(text)
+    }
+}
+
+/// Stands for the intake's routes: shows the caller that it finds.
+fn intake() -> Router {
+    async fn events(axum::Extension(caller): axum::Extension<schemas::caller::Caller>) -> String {
+        json!({ "customers": caller.customers }).to_string()
+    }
+    Router::new().route("/v1/events", axum::routing::post(events))
+}
+
+/// An entry of 10 input tokens at 2 and 5 output tokens at 4: 10 × 2 + 5 × 4 = 40.
+fn ordinary(offset: u64) -> Value {
+    json!({
+        "event_id": format!("e{offset}"), "request_id": format!("r{offset}"),
+        "occurred_at": "2026-11-10 12:00:00.000", "recorded_at": "2026-11-10 12:00:01.000",
+        "log_time": "2026-11-10 12:00:00.500",
+        "topic": USAGE_TOPIC, "partition": 0, "offset": offset, "ordinal": 0, "kind": "usage", "operation": 0,
+        "key": "k1", "team": "search", "app": "web", "environment": "prod", "customer": "acme",
+        "endpoint_family": "openai", "provider": "openai", "model": "gpt-5", "attempt": 1, "attempt_kind": "primary",
+        "status": 200, "outcome": "billed", "attempts": 1, "requests": 1, "model_row": "openai/gpt-5@1",
+        "matched_by": "exact", "currency": "USD",
+        "input_uncached_tokens": 10, "input_uncached_price": "2", "output_text_tokens": 5, "output_text_price": "4",
+        "list_cost": "40", "cost": "40", "charge": "40", "cost_avoided": "0", "usage": "{\"prompt_tokens\":10}",
+    })
+}
+
+fn over(mut row: Value, fields: &Value) -> Value {
+    if let (Value::Object(row), Value::Object(fields)) = (&mut row, fields) {
+        row.extend(fields.clone());
+    }
+    row
+}
+
+async fn insert(client: &clickhouse::Client, table: &str, rows: &[Value]) -> Result<()> {
+    let rows: Vec<Value> = rows.iter().map(|row| over(row.clone(), &json!({ "write_before": LEASE_END }))).collect();
+    insert_rows(client, table, &rows).await
+}
+
+async fn insert_rows(client: &clickhouse::Client, table: &str, rows: &[Value]) -> Result<()> {
+    let body: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let mut insert = client.insert_formatted_with(format!("INSERT INTO {table} FORMAT JSONEachRow"));
+    insert.send(body.into()).await?;
+    Ok(insert.end().await?)
+}
+
+/// `secret_hash` is 32 bytes, which JSON cannot carry: it is named in hexadecimal and decoded by the store.
+async fn insert_token(client: &clickhouse::Client, row: Value) -> Result<()> {
+    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let list = |name: &str| {
+        let values: Vec<String> =
+            row[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        values
+    };
+    client
+        .query(
+            "INSERT INTO api_tokens (topic, partition, offset, ordinal, token_id, name, secret_hash, scopes, customers, \
+             teams, created_at, revoked, write_before) SELECT {topic:String}, 0, {offset:UInt64}, 0, {id:String}, \
+             {name:String}, unhex({hash:String}), {scopes:Array(String)}, {customers:Array(String)}, \
+             {teams:Array(String)}, '2026-01-01', {revoked:UInt8}, '2200-01-01'",
+        )
+        .param("topic", text("topic"))
+        .param("offset", row["offset"].as_u64().unwrap_or_default())
+        .param("id", text("token_id"))
+        .param("name", text("name"))
+        .param("hash", text("secret_hash"))
+        .param("scopes", list("scopes"))
+        .param("customers", list("customers"))
+        .param("teams", list("teams"))
+        .param("revoked", row["revoked"].as_u64().unwrap_or_default())
+        .execute()
+        .await?;
+    Ok(())
+}
+
+fn hash_text(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The log, and the worker that carries commands out as they are appended.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    client: clickhouse::Client,
+    next: AtomicU64,
+    /// Commands are logged and nobody carries them out.
+    pub(crate) is_away: AtomicBool,
+    /// Commands are carried out as refused.
+    pub(crate) refuses: AtomicBool,
+}
+
+impl Worker {
+    fn new(client: clickhouse::Client) -> Self {
+        Self { client, next: AtomicU64::new(0), is_away: AtomicBool::new(false), refuses: AtomicBool::new(false) }
+    }
+
+    /// Carries out the command of one record.
+    async fn carry_out(&self, offset: u64, record: &NewRecord) -> Result<()> {
+        let envelope = Envelope::parse(record.value.as_deref().unwrap_or_default())?;
+        let refuses = self.refuses.load(Ordering::SeqCst);
+        let outcome = if refuses { "refused" } else { "applied" };
+        if !refuses {
+            self.apply(offset, Command::from_parts(&envelope.name, &envelope.body)?).await?;
+        }
+        let row = json!({
+            "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": 0,
+            "command_id": envelope.command_id, "name": envelope.name, "actor": envelope.actor,
+            "log_time": "2026-11-10 12:00:00.000", "recorded_at": "2026-11-10 12:00:00.000",
+            "part": envelope.part, "parts": envelope.parts, "body": envelope.body, "outcome": outcome,
+            "detail": if refuses { "the price book has changed" } else { "" }, "result": "",
+        });
+        insert(&self.client, "commands", &[row]).await?;
+        let progress = json!({
+            "topic": USAGE_TOPIC, "partition": 0, "partitions": 1, "next": 0, "end": 0,
+            "complete_through": "2026-11-10 12:00:00.000", "commands_through": offset + 1, "worker": "w",
+            "seen_at": "2026-11-10 12:00:00.000",
+        });
+        insert_rows(&self.client, "progress", &[progress]).await
+    }
+
+    async fn apply(&self, offset: u64, command: Command) -> Result<()> {
+        match command {
+            Command::MintToken(mint) => {
+                let row = json!({
+                    "topic": COMMANDS_TOPIC, "offset": offset, "token_id": mint.token_id, "name": mint.name,
+                    "secret_hash": mint.secret_hash, "scopes": mint.scopes, "customers": mint.customers,
+                    "teams": mint.teams,
+                });
+                insert_token(&self.client, row).await
+            }
+            Command::RevokeToken(revoke) => {
+                self.client
+                    .query(
+                        "INSERT INTO api_tokens SELECT {topic:String}, 0, {offset:UInt64}, 0, token_id, name, \
+                         secret_hash, scopes, customers, teams, created_at, expires_at, 1, '2200-01-01' \
+                         FROM api_tokens WHERE token_id = {id:String} LIMIT 1",
+                    )
+                    .param("topic", COMMANDS_TOPIC)
+                    .param("offset", offset)
+                    .param("id", revoke.token_id)
+                    .execute()
+                    .await?;
+                Ok(())
+            }
+            Command::PublishPrices(publish) => {
+                let rows = (0_u64..).zip(publish.rows).map(|(ordinal, body)| {
+                    let row: Value = serde_json::from_str(&body)?;
+                    Ok(json!({
+                        "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal,
+                        "row_id": row["id"], "provider": row["provider"], "model": row["model"], "currency": "USD",
+                        "effective_from": row["effective_from"], "known_from": "2026-11-10 12:00:00.000",
+                        "source": "test", "source_version": "1", "body": body,
+                    }))
+                });
+                insert(&self.client, "model_rows", &rows.collect::<Result<Vec<_>>>()?).await
+            }
+        }
+    }
+}
+
+impl Log for Worker {
+    fn append<'a>(
+        &'a self,
+        topic: &'a str,
+        records: Vec<NewRecord>,
+    ) -> BoxFuture<'a, Result<Vec<Position>, log::Error>> {
+        async move {
+            let mut positions = Vec::new();
+            for record in records {
+                let offset = self.next.fetch_add(1, Ordering::SeqCst);
+                positions.push(Position { partition: 0, offset });
+                if topic == COMMANDS_TOPIC && !self.is_away.load(Ordering::SeqCst) {
+                    self.carry_out(offset, &record)
+                        .await
+                        .map_err(|error| log::Error::Unavailable { detail: format!("{error:#}") })?;
+                }
+            }
+            Ok(positions)
+        }
+        .boxed()
+    }
+
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<(), log::Error>> {
+        async { Ok(()) }.boxed()
+    }
+}

@@ -1,0 +1,214 @@
+//! `tollbook price`: rates one event without posting it, and shows the arithmetic so that a person can redo it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use ledger::entry::{Entry, Scratch, entries_for};
+use ledger::money::{Amount, Decimal};
+use ledger::price::Line;
+use ledger::prices::{ModelRow, PriceBook};
+use schemas::event::{Arena, Decoder, Record};
+use serde_json::{Map, Value, json};
+
+use crate::prices::{Form, rows_of};
+use crate::service::ServiceOptions;
+
+/// Options of `tollbook price`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// File with one event as JSON or Avro; `-` reads standard input
+    event: PathBuf,
+    /// Price file to rate by; without it the service is asked for its book
+    #[arg(long, value_name = "FILE")]
+    prices: Option<PathBuf>,
+    /// Form of the price file; told by its content where not given
+    #[arg(long, value_name = "FORM", requires = "prices")]
+    form: Option<Form>,
+    /// Form of the answer
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    format: Format,
+    #[command(flatten)]
+    service: ServiceOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Rates the event and prints how.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let bytes = read(&options.event)?;
+    let book = match &options.prices {
+        Some(file) => PriceBook::new(rows_of(file, options.form)?)?,
+        None => PriceBook::new(published(&options.service)?)?,
+    };
+    let arena = Arena::new();
+    let record = Record { value: Some(&bytes), content_type: None, log_time: ingest::book::wall_clock() };
+    let event = match Decoder::new()?.decode(record, &arena) {
+        Ok(event) => event,
+        Err(error) => bail!("the event would go to quarantine: {error}"),
+    };
+    let mut shown = Vec::new();
+    let mut sum = Some(Amount::ZERO);
+    let rated = entries_for(&event, &book, &mut Scratch::default(), |entry| {
+        sum = sum.and_then(|sum| sum.checked_add(entry.cost));
+        shown.push(show(entry));
+    });
+    if let Err(reject) = rated {
+        bail!("the event would go to quarantine: {reject}");
+    }
+    let sum = sum.context("the sum of the entries does not fit")?;
+    let answer = whole(shown, sum);
+    match options.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&answer)?),
+        Format::Text => print_text(&answer),
+    }
+    Ok(())
+}
+
+fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
+    if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).context("reading standard input")?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// The whole book of the service.
+fn published(options: &ServiceOptions) -> anyhow::Result<Vec<ModelRow>> {
+    let service = options.connect()?;
+    let mut rows = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut parameters = vec![("limit", "10000")];
+        parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let page = service.runtime.block_on(service.client.models(&parameters))?;
+        for row in page.rows {
+            let mut model_row = schemas::prices::from_json(row.row.get())?;
+            if let Some(from) = row.effective_from {
+                let instant: jiff::Timestamp = from.parse()?;
+                model_row.effective_from = Some(ledger::event::Millis(instant.as_millisecond()));
+            }
+            rows.push(model_row);
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(rows);
+        }
+    }
+}
+
+/// The first entry's figures at the top, the cost of all, and every entry where there are several.
+fn whole(entries: Vec<Value>, sum: Amount) -> Value {
+    let mut top = match entries.first() {
+        Some(Value::Object(first)) => first.clone(),
+        _ => Map::new(),
+    };
+    top.insert("cost".into(), json!(sum.to_string()));
+    top.insert("entries".into(), Value::Array(entries));
+    Value::Object(top)
+}
+
+fn show(entry: &Entry<'_, '_>) -> Value {
+    let units = |lines: &[Line]| -> Map<String, Value> {
+        lines.iter().map(|line| (line.unit.to_string(), number(line.quantity))).collect()
+    };
+    let mut dimensions: Map<String, Value> =
+        entry.dimensions.named().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    dimensions.insert("prompt_tokens_total".into(), json!(entry.dimensions.prompt_tokens_total));
+    let mut unpriced: Vec<&str> = entry.unpriced.iter().map(ledger::unit::Unit::name).collect();
+    if entry.is_unpriced() && unpriced.is_empty() {
+        unpriced.push("usage_missing");
+    }
+    json!({
+        "model": entry.model,
+        "outcome": entry.outcome.name(),
+        "units": units(entry.lines),
+        "units_avoided": units(entry.avoided),
+        "flags": entry.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
+        "dimensions": dimensions,
+        "model_row": entry.row.map(|row| json!({
+            "id": row.row.id,
+            "matched_by": row.matched_by.name(),
+            "source": row.row.source.name,
+            "version": row.row.source.version,
+            "unconfirmed": row.row.unconfirmed,
+        })),
+        "lines": entry.lines.iter().map(|line| show_line(line, entry)).collect::<Vec<_>>(),
+        "lines_avoided": entry.avoided.iter().map(|line| show_line(line, entry)).collect::<Vec<_>>(),
+        "cost": entry.cost.to_string(),
+        "cost_avoided": entry.cost_avoided.to_string(),
+        "currency": entry.currency,
+        "unpriced": unpriced,
+        "reported_cost": entry.reported_cost.map(|reported| json!({
+            "amount": reported.amount.to_string(), "currency": reported.currency, "source": reported.source,
+        })),
+    })
+}
+
+fn show_line(line: &Line, entry: &Entry<'_, '_>) -> Value {
+    let price = line.price.as_ref();
+    let row_price = price
+        .and_then(|price| price.row_price)
+        .and_then(|index| entry.row.and_then(|row| row.row.prices.get(usize::from(index))));
+    json!({
+        "unit": line.unit.name(),
+        "quantity": number(line.quantity),
+        "price": price.map(|price| price.amount.to_string()),
+        "per": price.map(|price| price.per.to_string()),
+        "factor": price.map(|price| price.factor.to_string()),
+        "minimum": price.and_then(|price| price.minimum).map(|minimum| minimum.to_string()),
+        "condition": row_price.map(|price| price.conditions.to_string()),
+        "price_basis": line.basis.to_string(),
+        "amount": line.amount.to_string(),
+    })
+}
+
+/// A whole quantity as a number, any other as a decimal string.
+fn number(quantity: Decimal) -> Value {
+    quantity.to_i64().map_or_else(|| json!(quantity.to_string()), |whole| json!(whole))
+}
+
+fn print_text(answer: &Value) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let empty = Vec::new();
+    for entry in answer["entries"].as_array().unwrap_or(&empty) {
+        println!("{} ({})", text(&entry["model"]), text(&entry["outcome"]));
+        match entry["model_row"].as_object() {
+            Some(row) => println!("  price row {} ({})", text(&row["id"]), text(&row["matched_by"])),
+            None => println!("  no price row holds"),
+        }
+        for line in entry["lines"].as_array().unwrap_or(&empty).iter().chain(entry["lines_avoided"].as_array().unwrap_or(&empty)) {
+            let mut arithmetic = match line["price"].as_str() {
+                None => "no price".to_owned(),
+                Some(price) => price.to_owned(),
+            };
+            if line["per"].as_str().is_some_and(|per| per != "1") {
+                arithmetic += &format!(" / {}", text(&line["per"]));
+            }
+            if line["factor"].as_str().is_some_and(|factor| factor != "1") {
+                arithmetic += &format!(" × {}", text(&line["factor"]));
+            }
+            let condition = line["condition"].as_str().filter(|condition| !condition.is_empty());
+            println!(
+                "  {:<32} {:>12} × {arithmetic} = {}  [{}{}]",
+                text(&line["unit"]),
+                text(&line["quantity"]),
+                text(&line["amount"]),
+                text(&line["price_basis"]),
+                condition.map(|condition| format!("; {condition}")).unwrap_or_default()
+            );
+        }
+        for (name, label) in [("flags", "flags"), ("unpriced", "unpriced")] {
+            let list: Vec<String> = entry[name].as_array().unwrap_or(&empty).iter().map(text).collect();
+            if !list.is_empty() {
+                println!("  {label}: {}", list.join(", "));
+            }
+        }
+    }
+    println!("cost {} {}", text(&answer["cost"]), text(&answer["currency"]));
+}
