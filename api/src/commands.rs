@@ -37,6 +37,8 @@ pub struct Operation {
     pub id: String,
     /// What it does; null while it has not been carried out.
     pub name: Option<String>,
+    /// Id of the token that asked for it; null while it has not been carried out.
+    pub actor: Option<String>,
     /// How far it is.
     pub state: State,
     /// Why it was refused, or what it did.
@@ -70,6 +72,7 @@ pub enum State {
 struct Executed {
     command_offset: u64,
     command_name: String,
+    actor: String,
     log_ms: i64,
     recorded_ms: i64,
     outcome_name: String,
@@ -165,6 +168,7 @@ async fn look(store: &Store, id: &str, reach: Reach) -> Result<Option<Operation>
     Ok(Some(Operation {
         id: id.to_owned(),
         name: Some(executed.command_name),
+        actor: Some(executed.actor),
         state,
         detail: Some(executed.detail).filter(|detail| !detail.is_empty()),
         result: RawValue::from_string(executed.result).ok(),
@@ -177,6 +181,7 @@ fn pending(id: &str) -> Operation {
     Operation {
         id: id.to_owned(),
         name: None,
+        actor: None,
         state: State::Pending,
         detail: None,
         result: None,

@@ -47,6 +47,10 @@ impl Exception {
         Self::new(code::QUERY_WAS_CANCELLED, "QUERY_WAS_CANCELLED", "Query was cancelled")
     }
 
+    pub(crate) fn stopping() -> Self {
+        Self::new(code::ABORTED, "ABORTED", "The engine is stopping")
+    }
+
     /// The status that a ClickHouse server gives to the code.
     pub(crate) fn status(&self) -> StatusCode {
         match self.code {

@@ -6,22 +6,24 @@ use crate::{
     body::{self, Pieces},
     exception::{Exception, code},
     format,
+    lanes::Lanes,
     library::Counts,
-    registry::{CancelOnDrop, Registry, Running},
+    registry::{CancelOnDrop, Registry},
     request::Request,
     session::{Connector, Sessions},
-    sql::{self, Head, Lane},
-    worker::{Action, Data, Event, Job},
+    sql::{self, Lane},
+    statement,
+    worker::{Data, Event, Job},
 };
 use axum::{
     Router,
     body::Body,
     extract::{Request as HttpRequest, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use secrecy::SecretString;
 use std::{
@@ -29,23 +31,16 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-/// A statement without its data is at most so long.
-const TEXT_BYTES_MAX: usize = 16 << 20;
-/// `INSERT INTO … FORMAT …`, in front of the data, is at most so long.
-const INSERT_HEAD_BYTES_MAX: usize = 256 << 10;
 /// So much of a body is read on for a client that is still sending when its statement has failed.
 const DRAIN_BYTES_MAX: usize = 256 << 20;
-/// Pieces under way between a connection and its worker.
+/// Pieces under way between the worker and the answer.
 const PIECES_UNDER_WAY: usize = 4;
-const CHANGES_MAX: usize = 2;
-const CONTROLS_MAX: usize = 4;
-const WAITING_MAX: usize = 256;
 const COMPRESSED_PIECE_BYTES: usize = 1 << 20;
 
 /// What all requests share.
@@ -146,13 +141,13 @@ async fn answer(
     reply: &mut Reply,
 ) -> Result<Response, Exception> {
     if service.stopping.load(Ordering::SeqCst) {
-        return Err(stopping());
+        return Err(Exception::stopping());
     }
-    if let Some(boundary) = boundary(headers) {
+    if let Some(boundary) = statement::boundary(headers) {
         let form = std::mem::replace(pieces, stream::empty().boxed());
-        read_form(form, boundary, &mut request).await?;
+        statement::read_form(form, boundary, &mut request).await?;
     }
-    let statement = read_statement(request.query.take(), pieces).await?;
+    let statement = statement::read(request.query.take(), pieces).await?;
     let lane = sql::lane(&statement.text);
     let reads = matches!(lane, Lane::Select | Lane::Control) && sql::kill(&statement.text).is_none();
     if method == Method::GET && !reads {
@@ -180,7 +175,11 @@ async fn answer(
         whole: request.wait_end_of_query,
         events: events_in,
     };
-    start(service, lane, permit, job);
+    let worker = Arc::clone(service);
+    tokio::task::spawn_blocking(move || {
+        job.run(&worker.connector);
+        drop(permit);
+    });
 
     let first = match data {
         Some((first_piece, sender)) => {
@@ -317,8 +316,4 @@ fn kind(lane: Lane) -> &'static str {
         Lane::Insert => "Insert",
         Lane::Change => "Other",
     }
-}
-
-fn stopping() -> Exception {
-    Exception::new(code::ABORTED, "ABORTED", "The engine is stopping")
 }

@@ -15,39 +15,45 @@ const CHANGES_MAX: usize = 2;
 const CONTROLS_MAX: usize = 4;
 const WAITING_MAX: usize = 256;
 
-/// How many statements of each kind run at a time; the others wait in line.
+/// The places of each kind.
 pub(crate) struct Lanes {
-    select: Semaphore,
-    insert: Semaphore,
-    change: Semaphore,
-    control: Semaphore,
+    select: Arc<Semaphore>,
+    insert: Arc<Semaphore>,
+    change: Arc<Semaphore>,
+    control: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
 impl Lanes {
     pub(crate) fn new(selects_max: usize, inserts_max: usize) -> Self {
+        let places = |max: usize| Arc::new(Semaphore::new(max.max(1)));
         Self {
-            select: Semaphore::new(selects_max.max(1)),
-            insert: Semaphore::new(inserts_max.max(1)),
-            change: Semaphore::new(CHANGES_MAX),
-            control: Semaphore::new(CONTROLS_MAX),
+            select: places(selects_max),
+            insert: places(inserts_max),
+            change: places(CHANGES_MAX),
+            control: places(CONTROLS_MAX),
             waiting: AtomicUsize::new(0),
         }
     }
 
-    async fn enter(&self, lane: Lane, running: &Running) -> Result<SemaphorePermit<'_>, Exception> {
-        let semaphore = match lane {
+    /// Waits for a place, which is free again when the permit is dropped.
+    pub(crate) async fn enter(
+        &self,
+        lane: Lane,
+        running: &Running,
+    ) -> Result<OwnedSemaphorePermit, Exception> {
+        let places = match lane {
             Lane::Select => &self.select,
             Lane::Insert => &self.insert,
             Lane::Change => &self.change,
             Lane::Control => &self.control,
         };
-        if let Ok(permit) = semaphore.try_acquire() {
+        if let Ok(permit) = Arc::clone(places).try_acquire_owned() {
             return Ok(permit);
         }
         let _waiting = Waiting::enter(&self.waiting)?;
         tokio::select! {
-            permit = semaphore.acquire() => permit.map_err(|_| stopping()),
+            permit = Arc::clone(places).acquire_owned() => permit.map_err(|_| Exception::stopping()),
             () = running.entry.cancelled.cancelled() => Err(Exception::cancelled()),
         }
     }
@@ -74,4 +80,3 @@ impl Drop for Waiting<'_> {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
-

@@ -14,10 +14,17 @@ use futures::StreamExt;
 use std::io;
 use tokio::sync::mpsc;
 
+/// A statement without its data is at most so long.
+const TEXT_BYTES_MAX: usize = 16 << 20;
+/// `INSERT INTO … FORMAT …`, in front of the data, is at most so long.
+const INSERT_HEAD_BYTES_MAX: usize = 256 << 10;
+/// Pieces under way between the body and the worker.
+const PIECES_UNDER_WAY: usize = 4;
+
 /// A statement as it came in.
-struct Statement {
+pub(crate) struct Statement {
     /// Without an INSERT's FORMAT and data.
-    text: Bytes,
+    pub(crate) text: Bytes,
     insert: Option<Insert>,
 }
 
@@ -30,10 +37,12 @@ struct Insert {
     checked: Option<Bytes>,
 }
 
-type DataEnd = (Bytes, mpsc::Sender<Data>);
+/// The first data of an INSERT, and where it goes with all that follows.
+type Feed = (Bytes, mpsc::Sender<Data>);
 
 impl Statement {
-    fn into_action(self) -> (Action, Option<DataEnd>) {
+    /// What the worker does, and for an INSERT how it gets its data.
+    pub(crate) fn into_action(self) -> (Action, Option<Feed>) {
         match self.insert {
             None => (Action::Statement(self.text), None),
             Some(Insert { format, first, checked }) => {
@@ -45,7 +54,7 @@ impl Statement {
 }
 
 /// Reads the statement: the URL's, with the body behind it, or the body's. An INSERT's data stays in `pieces`.
-async fn read_statement(query: Option<String>, pieces: &mut Pieces) -> Result<Statement, Exception> {
+pub(crate) async fn read(query: Option<String>, pieces: &mut Pieces) -> Result<Statement, Exception> {
     let from_url = query.as_deref().is_some_and(|query| !query.trim().is_empty());
     let mut text = BytesMut::from(query.unwrap_or_default().as_bytes());
     if from_url {
@@ -56,11 +65,11 @@ async fn read_statement(query: Option<String>, pieces: &mut Pieces) -> Result<St
     loop {
         match sql::head(&text, whole) {
             Head::Insert { statement_end, format, data_start } => {
-                if format.eq_ignore_ascii_case("Values") {
-                    whole = whole || read_to(&mut text, pieces, INSERT_HEAD_BYTES_MAX).await?;
-                }
+                let in_full = format.eq_ignore_ascii_case("Values")
+                    && (whole || read_to(&mut text, pieces, INSERT_HEAD_BYTES_MAX).await?)
+                    && data_start < text.len();
                 let text = text.freeze();
-                let checked = (whole && data_start < text.len()).then(|| text.clone());
+                let checked = in_full.then(|| text.clone());
                 let insert = Insert { format, first: text.slice(data_start..), checked };
                 return Ok(Statement { text: text.slice(..statement_end), insert: Some(insert) });
             }
@@ -95,13 +104,18 @@ async fn read_to(text: &mut BytesMut, pieces: &mut Pieces, bytes_max: usize) -> 
     Ok(false)
 }
 
-fn boundary(headers: &HeaderMap) -> Option<String> {
+/// The boundary of a form, where the request is one.
+pub(crate) fn boundary(headers: &HeaderMap) -> Option<String> {
     let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     multer::parse_boundary(content_type).ok()
 }
 
 /// Reads a form: `query` and parameters, as clients send them that keep values out of the URL.
-async fn read_form(form: Pieces, boundary: String, request: &mut Request) -> Result<(), Exception> {
+pub(crate) async fn read_form(
+    form: Pieces,
+    boundary: String,
+    request: &mut Request,
+) -> Result<(), Exception> {
     let bad = |error: &dyn std::fmt::Display| {
         Exception::new(code::BAD_ARGUMENTS, "BAD_ARGUMENTS", format_args!("Cannot read the form: {error}"))
     };

@@ -135,7 +135,7 @@ impl<M: Maker> Recovery<'_, M> {
                 bounds.end, intent.next
             )));
         }
-        let posted = closed.map(|closed| closed.next);
+        let posted = closed.map(|closed| closed.reaches);
         let highest = self.store.highest(self.partition, intent.next).map_err(|error| self.again(error))?;
         if highest > intent.next {
             return Err(self.refused(format!(
@@ -166,7 +166,7 @@ impl<M: Maker> Recovery<'_, M> {
     /// A partition without a committed offset is new, unless the ledger knows it.
     fn never_announced(&self, source: &dyn Source, closed: Option<Closed>) -> Result<Position, Error> {
         let highest = self.store.highest(self.partition, 0).map_err(|error| self.again(error))?;
-        let known = closed.map_or(0, |closed| closed.next).max(highest);
+        let known = closed.map_or(0, |closed| closed.reaches).max(highest);
         if known > 0 {
             return Err(self.refused(format!(
                 "the ledger holds records up to offset {}, but no offset is committed: the topic was recreated, the group is another one, or its offsets expired",
@@ -255,7 +255,7 @@ impl<M: Maker> Recovery<'_, M> {
 
     fn posted(&self) -> Result<Option<u64>, Error> {
         let closed = self.store.closed(self.partition).map_err(|error| self.again(error))?;
-        Ok(closed.map(|closed| closed.next))
+        Ok(closed.map(|closed| closed.reaches))
     }
 
     /// One lease after the assignment, by the store's clock, every insert of an old owner is refused.
@@ -314,7 +314,7 @@ impl<M: Maker> Recovery<'_, M> {
 
     fn unreadable(&self, offset: u64, closed: Option<Closed>, error: &intent::Error) -> Error {
         let reach = closed.map_or("has no batch of this partition".to_owned(), |closed| {
-            format!("reaches offset {}", closed.next)
+            format!("reaches offset {}", closed.reaches)
         });
         self.refused(format!("offset {offset} is committed and the ledger {reach}, but {error}"))
     }

@@ -66,13 +66,9 @@ pub type Present = HashSet<(u64, u32)>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clickhouse::Row, serde::Deserialize)]
 pub struct Closed {
     /// How many batches there are.
-    pub batches: u64,
+    pub batch_count: u64,
     /// `next` of the last one.
-    pub next: u64,
-    /// Its last record.
-    pub last_offset: u64,
-    /// Digest of that record.
-    pub last_digest: u64,
+    pub reaches: u64,
 }
 
 /// An id that was posted lately.
@@ -203,7 +199,7 @@ impl Store {
                     .fetch_one(),
             )
             .map_err(failed("reading the last batch"))?;
-        Ok(Some(closed).filter(|closed| closed.batches > 0))
+        Ok(Some(closed).filter(|closed| closed.batch_count > 0))
     }
 
     /// The offset after the highest one that any table of the ledger holds of the partition; 0 where none does.

@@ -2,11 +2,17 @@
 //! Pure: no IO, no clock, no randomness, no SQL, no wire formats, no floats.
 
 pub mod event;
-pub mod unit;
+
 pub mod money;
+pub mod unit;
+
 pub mod usage;
+
 pub mod prices;
+
 pub mod price;
+
 pub mod entry;
 pub mod reject;
+
 pub mod rollup;

@@ -1,6 +1,8 @@
 //! Decimals for quantities and prices, amounts of money at one fixed scale, and the one place that rounds.
 //! Knows no binary floats and no currencies.
 
+mod parse;
+
 use std::fmt;
 
 use ethnum::U256;
@@ -64,10 +66,10 @@ impl Decimal {
     /// [`Error::NotANumber`] for anything else, NaN and infinities included; [`Error::TooManyDigits`] beyond
     /// 38 significant digits or 38 decimal places.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if let Some(whole) = parse_short_whole(text.as_bytes()) {
-            return Ok(Self { mantissa: i128::from(whole), scale: 0 });
+        match parse::short_whole(text.as_bytes()) {
+            Some(whole) => Ok(Self::from(whole)),
+            None => parse::decimal(text),
         }
-        parse_decimal(text)
     }
 
     /// Whether this is 0.
@@ -335,102 +337,19 @@ fn rate_wide([quantity, price, factor]: [u128; 3], scale: u32, per: u64) -> Resu
     u128::try_from(rounded).map_err(|_| Error::Overflow)
 }
 
+/// Powers of ten, as far as 128 bits hold them.
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut exponent = 1;
+    while exponent < powers.len() {
+        powers[exponent] = powers[exponent - 1] * 10;
+        exponent += 1;
+    }
+    powers
+};
+
 fn ten_to(exponent: u8) -> Option<i128> {
-    10_i128.checked_pow(u32::from(exponent))
-}
-
-/// A whole number of at most 18 digits: what nearly every counter is.
-fn parse_short_whole(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
-    })
-}
-
-fn parse_decimal(text: &str) -> Result<Decimal, Error> {
-    let (mantissa_text, exponent_text) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let (negative, digits) = match mantissa_text.as_bytes() {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let mut number = Digits::default();
-    for byte in digits {
-        number.push(*byte)?;
-    }
-    let (mantissa, decimals) = number.finish()?;
-    let exponent = exponent_text.map_or(Ok(0), parse_exponent)?;
-    if mantissa == 0 {
-        return Ok(Decimal::ZERO);
-    }
-    let scale = decimals.saturating_sub(exponent);
-    let signed = if negative { -mantissa } else { mantissa };
-    if let Ok(up) = u32::try_from(scale.saturating_neg()) {
-        let shifted = 10_i128.checked_pow(up).and_then(|power| signed.checked_mul(power));
-        return Decimal::new(shifted.ok_or(Error::TooManyDigits)?, 0);
-    }
-    Decimal::new(signed, u8::try_from(scale).map_err(|_| Error::TooManyDigits)?)
-}
-
-/// The digits of a number while they are read; zeros at its end count only once another digit follows.
-#[derive(Default)]
-struct Digits {
-    mantissa: i128,
-    decimals: i32,
-    pending_zeros: u32,
-    pending_decimals: i32,
-    seen: bool,
-    point: bool,
-}
-
-impl Digits {
-    fn push(&mut self, byte: u8) -> Result<(), Error> {
-        match byte {
-            b'.' if !self.point => self.point = true,
-            b'0'..=b'9' => {
-                self.seen = true;
-                self.pending_zeros = self.pending_zeros.saturating_add(1);
-                self.pending_decimals = self.pending_decimals.saturating_add(i32::from(self.point));
-                if byte != b'0' {
-                    self.settle(i128::from(byte - b'0'))?;
-                }
-            }
-            _ => return Err(Error::NotANumber),
-        }
-        Ok(())
-    }
-
-    /// Takes the pending places in, the last of which holds `digit`.
-    fn settle(&mut self, digit: i128) -> Result<(), Error> {
-        let power = if self.mantissa == 0 { Some(1) } else { 10_i128.checked_pow(self.pending_zeros) };
-        let shifted = power.and_then(|power| self.mantissa.checked_mul(power));
-        self.mantissa = shifted.and_then(|m| m.checked_add(digit)).ok_or(Error::TooManyDigits)?;
-        self.decimals = self.decimals.saturating_add(self.pending_decimals);
-        (self.pending_zeros, self.pending_decimals) = (0, 0);
-        Ok(())
-    }
-
-    /// Mantissa and decimal places; places may be negative where whole zeros are pending.
-    fn finish(self) -> Result<(i128, i32), Error> {
-        if !self.seen {
-            return Err(Error::NotANumber);
-        }
-        let zeros = i32::try_from(self.pending_zeros).map_err(|_| Error::TooManyDigits)?;
-        Ok((self.mantissa, self.decimals.saturating_sub(zeros - self.pending_decimals)))
-    }
-}
-
-fn parse_exponent(text: &str) -> Result<i32, Error> {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::NotANumber);
-    }
-    text.parse().map_err(|_| Error::TooManyDigits)
+    POWERS.get(usize::from(exponent)).copied()
 }
 
 fn write_plain(f: &mut fmt::Formatter<'_>, mantissa: i128, scale: u8) -> fmt::Result {
@@ -478,7 +397,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "NaN", "Infinity", "-inf", "1,5", "1.2.3", "1e", "1e+", "e5", ".", "-", "0x10", " 1", "1_0"] {
+        for text in
+            ["", "NaN", "Infinity", "-inf", "1,5", "1.2.3", "1e", "1e+", "e5", ".", "-", "0x10", " 1", "1_0"]
+        {
             assert_eq!(Decimal::parse(text), Err(Error::NotANumber), "{text}");
         }
     }
@@ -486,7 +407,9 @@ mod tests {
     #[test]
     fn more_than_38_digits_are_refused() {
         assert!(Decimal::parse(&"9".repeat(38)).is_ok());
-        for text in ["9".repeat(39), "1".repeat(40), format!("0.{}1", "0".repeat(38)), "1e39".into(), "1e-39".into()] {
+        for text in
+            ["9".repeat(39), "1".repeat(40), format!("0.{}1", "0".repeat(38)), "1e39".into(), "1e-39".into()]
+        {
             assert_eq!(Decimal::parse(&text), Err(Error::TooManyDigits), "{text}");
         }
         assert_eq!(decimal(&format!("1.{}", "0".repeat(60))), Decimal::ONE, "zeros at the end are no digits");
@@ -520,7 +443,8 @@ mod tests {
         // 10^12 tokens at 1.5000020000000002e-05 × 1.1 = 16 500 022.0000000022
         let amount = rate(decimal("1e12"), decimal("1.5000020000000002e-05"), decimal("1.1"), 1).unwrap();
         assert_eq!(amount.to_string(), "16500022.0000000022");
-        let wide = rate(decimal("123456789012345678.9"), decimal("0.0123456789012345678901"), decimal("1.1"), 1);
+        let wide =
+            rate(decimal("123456789012345678.9"), decimal("0.0123456789012345678901"), decimal("1.1"), 1);
         assert_eq!(wide.unwrap().to_string(), "1676573662856272.042534537445416568");
     }
 

@@ -153,6 +153,7 @@ fn zero(unit: Unit, quantity: Decimal) -> Line {
 }
 
 /// How a line is to be rated.
+#[derive(Clone, Copy)]
 struct Rated<'b> {
     price: &'b Price,
     position: u16,
@@ -163,31 +164,31 @@ struct Rated<'b> {
 
 fn rated(unit: Unit, quantity: Decimal, rated: Rated<'_>, row: Match<'_>) -> Result<Line, money::Error> {
     let Rated { price, position, is_halved, factor, basis } = rated;
+    let per = price.per;
     let half = || Decimal::new(5, 1).and_then(|half| price.amount.checked_mul(half));
     let amount = if is_halved { half()? } else { price.amount };
     let unit_price = if is_halved || factor != Decimal::ONE {
-        amount.checked_mul(factor).ok().and_then(|amount| amount.div_exact(price.per))
+        let exact = amount.checked_mul(factor).ok().and_then(|amount| amount.div_exact(per));
+        exact.and_then(|exact| Some((exact, exact.to_raw18()?)))
     } else {
         row.rates.unit_price(position)
     };
     let least = row.row.minimums.iter().find(|minimum| minimum.unit == unit).map(|minimum| minimum.quantity);
     let minimum = least.filter(|least| quantity < *least);
     let charged = minimum.unwrap_or(quantity);
-    let quick = quantity_times(charged, unit_price);
-    let sum = quick.map_or_else(|| rate(charged, amount, factor, price.per), Ok)?;
-    let line_price =
-        LinePrice { amount, per: price.per, factor, row_price: Some(position), minimum, unit_price };
-    let is_exact = quick.is_some();
-    let line_price = LinePrice { unit_price: unit_price.filter(|_| is_exact), ..line_price };
+    let quick = unit_price.and_then(|unit_price| quantity_times(charged, unit_price));
+    let sum = quick.map_or_else(|| rate(charged, amount, factor, per), Ok)?;
+    // A unit price times the quantity is the amount only where nothing was rounded.
+    let unit_price = unit_price.filter(|_| quick.is_some()).map(|(exact, _)| exact);
+    let line_price = LinePrice { amount, per, factor, row_price: Some(position), minimum, unit_price };
     Ok(Line { unit, quantity, price: Some(line_price), amount: sum, basis })
 }
 
 /// The exact product, where both factors end early enough that nothing needs rounding.
-fn quantity_times(quantity: Decimal, unit_price: Option<Decimal>) -> Option<Amount> {
-    let raw = unit_price?.to_raw18()?;
+fn quantity_times(quantity: Decimal, (unit_price, raw): (Decimal, i128)) -> Option<Amount> {
     match quantity.to_i64() {
         Some(whole) => raw.checked_mul(i128::from(whole)).and_then(Amount::from_raw),
-        None => Amount::try_from(quantity.checked_mul(unit_price?).ok()?).ok(),
+        None => Amount::try_from(quantity.checked_mul(unit_price).ok()?).ok(),
     }
 }
 
@@ -211,7 +212,8 @@ fn factor(
         let is_included = (own.speed.is_some() && conditions.speed.is_some())
             || (own.inference_geo.is_some() && conditions.inference_geo.is_some())
             || (own.region.is_some() && conditions.region.is_some());
-        if !is_included && conditions.hold_besides_tier(dimensions, None) && conditions.tier_holds(dimensions) {
+        if !is_included && conditions.hold_besides_tier(dimensions, None) && conditions.tier_holds(dimensions)
+        {
             factor = factor.checked_mul(multiplier.factor)?;
             speed |= conditions.speed.is_some();
             geo |= conditions.inference_geo.is_some();

@@ -153,11 +153,7 @@ impl Unit {
     /// The position in [`Unit::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
-        // A widening conversion of the discriminant, which `From` cannot do in a const.
-        #[expect(clippy::cast_lossless, reason = "the discriminant is the index")]
-        {
-            self as u8 as usize
-        }
+        self as usize
     }
 
     /// Whether tokens are counted, on either side.

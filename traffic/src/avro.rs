@@ -1,13 +1,15 @@
 //! Events in Avro, by the schema of the usage event. An event that breaks a rule stays JSON: most rules cannot be
 //! broken in Avro, and a topic may hold both.
 
-use ledger::reject::Reason;
+use std::io::Write;
+
 use serde_avro_fast::Schema;
+use serde_avro_fast::object_container_file_encoding::{Writer, WriterBuilder};
 use serde_avro_fast::schema::SchemaError;
 use serde_avro_fast::ser::{SerError, SerializerConfig};
 use uuid::fmt::Hyphenated;
 
-use crate::event::{Event, Fate};
+use crate::event::{Event, Wire};
 use crate::usage::{Context, Usage};
 
 /// The schema of the usage event.
@@ -67,23 +69,41 @@ impl AvroEncoder {
     }
 
     fn encode(&self, header: &[u8], event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
-        match event.fate() {
-            Fate::Accepted | Fate::Duplicate | Fate::Rejected(Reason::Conflict) => {
-                let mut bytes = Vec::with_capacity(512);
-                bytes.extend_from_slice(header);
-                Ok(Some(self.append_datum(event, bytes)?))
-            }
-            Fate::Rejected(_) => Ok(event.json()?),
+        if !event.fits_the_schema() {
+            return Ok(event.json()?);
         }
-    }
-
-    fn append_datum(&self, event: &Event, bytes: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
-
-        let usage = Usage::of(&event.attempt).as_ref().map(serde_json::to_string).transpose()?;
-        let context = Context::of(&event.attempt).as_ref().map(serde_json::to_string).transpose()?;
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(header);
         let mut ids = [[0; Hyphenated::LENGTH]; 2];
-        let wire = event.wire(&mut ids, event.occurred_at().0, usage, context);
-        let mut config = SerializerConfig::new(&self.schema);
-        Ok(serde_avro_fast::to_datum(&wire, bytes, &mut config)?)
+        Ok(Some(serde_avro_fast::to_datum(&wire(event, &mut ids)?, bytes, &mut self.config())?))
     }
+
+    /// What serializing takes besides the schema.
+    pub(crate) fn config(&self) -> SerializerConfig<'_> {
+        SerializerConfig::new(&self.schema)
+    }
+
+    /// Begins a container file. The marker between its blocks is fixed, so that the same events give the same file.
+    pub(crate) fn container<'c, 's, W: Write>(
+        config: &'c mut SerializerConfig<'s>,
+        file: W,
+    ) -> Result<Writer<'c, 's, W>, EncodeError> {
+        Ok(WriterBuilder::new(config).sync_marker(*b"tollbook.traffic").build(file)?)
+    }
+
+    /// Appends an event that fits the schema to a container file.
+    pub(crate) fn append_to<W: Write>(file: &mut Writer<'_, '_, W>, event: &Event) -> Result<(), EncodeError> {
+        let mut ids = [[0; Hyphenated::LENGTH]; 2];
+        Ok(file.serialize(wire(event, &mut ids)?)?)
+    }
+}
+
+/// The event with the types of the schema: usage and context are JSON text.
+fn wire<'e>(
+    event: &'e Event,
+    ids: &'e mut [[u8; Hyphenated::LENGTH]; 2],
+) -> Result<Wire<'e, i64, String, String>, EncodeError> {
+    let usage = Usage::of(&event.attempt).as_ref().map(serde_json::to_string).transpose()?;
+    let context = Context::of(&event.attempt).as_ref().map(serde_json::to_string).transpose()?;
+    Ok(event.wire(ids, event.occurred_at().0, usage, context))
 }

@@ -12,7 +12,7 @@ use crate::attempt::{Attempt, TAGS};
 use crate::fault::PADDING;
 use crate::offers::{Shape, Tier};
 use crate::usage::{Context, Usage};
-use crate::world::{GATEWAYS, Gateway, Key, World};
+use crate::world::{GATEWAYS, Key, Style, World};
 
 /// What a ledger must make of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,11 @@ impl Event {
         self.fate == Fate::Rejected(Reason::Tombstone)
     }
 
+    /// Whether it breaks no rule of the schema. A conflict does not: it breaks one of the ledger.
+    pub(crate) fn fits_the_schema(&self) -> bool {
+        matches!(self.fate, Fate::Accepted | Fate::Duplicate | Fate::Rejected(Reason::Conflict))
+    }
+
     /// Its JSON, on one line; `None` for a tombstone.
     ///
     /// # Errors
@@ -135,18 +140,18 @@ impl Event {
     ) -> Wire<'e, T, U, C> {
         let (attempt, key) = (&self.attempt, self.key());
         let gateway = &GATEWAYS[key.gateway];
-        let is_terse = gateway.is_terse();
+        let is_terse = gateway.style == Style::Terse;
         Wire {
             event_id: attempt.event_id.hyphenated().encode_lower(event_id),
             request_id: attempt.request_id.hyphenated().encode_lower(request_id),
             occurred_at,
-            attempt: (attempt.ordinal > 1 || !is_terse).then_some(attempt.ordinal),
+            attempt: (attempt.ordinal > 1 || gateway.style == Style::Text).then_some(attempt.ordinal),
             attempt_kind: (attempt.ordinal > 1).then_some(attempt.kind.name()),
             fallback_from: attempt.fallback_from,
             key: &key.label,
             team: &key.team,
             app: (!is_terse).then_some(key.app),
-            environment: Some(key.environment),
+            environment: (!is_terse).then_some(key.environment),
             customer: key.customer.as_deref(),
             project: (!is_terse).then_some(&key.project),
             end_user: attempt.end_user.map(EndUser),
@@ -157,7 +162,7 @@ impl Event {
             model: Some(attempt.offer().model),
             alias: attempt.alias,
             credential: attempt.credential.map(Credential::name),
-            route: Some(gateway.route),
+            route: (!is_terse).then_some(gateway.route),
             region: (!is_terse).then_some(gateway.region),
             service_tier: service_tier(attempt),
             processing: (attempt.offer().is_batch() && attempt.names_tier).then_some("batch"),
@@ -175,13 +180,6 @@ impl Event {
             gateway_seq: attempt.gateway_seq,
             padding: None,
         }
-    }
-}
-
-impl Gateway {
-    /// Whether it sends little more than what is required.
-    fn is_terse(&self) -> bool {
-        self.route == "apac"
     }
 }
 
@@ -311,8 +309,9 @@ enum Time {
 impl Time {
     fn of(event: &Event) -> Self {
         let millis = event.attempt.occurred_at;
-        let text = GATEWAYS[event.key().gateway].writes_rfc3339.then(|| Timestamp::from_millisecond(millis).ok());
-        text.flatten().map_or(Self::Millis(millis), Self::Rfc3339)
+        let text = GATEWAYS[event.key().gateway].style == Style::Text;
+        let instant = Timestamp::from_millisecond(millis).ok().filter(|_| text);
+        instant.map_or(Self::Millis(millis), Self::Rfc3339)
     }
 }
 

@@ -12,8 +12,8 @@ use crate::event::Event;
 pub enum Format {
     /// JSON, one event a line: the body of an HTTP request, or the input of a console producer.
     Ndjson,
-    /// Avro's single-object encoding, each event behind its length in four bytes, the highest first.
-    SingleObject,
+    /// An Avro object container file, which holds its schema.
+    Avro,
 }
 
 /// Why a file is not complete.
@@ -28,56 +28,80 @@ pub enum FileError {
         #[source]
         source: std::io::Error,
     },
-    /// An event.
-    #[error("event {event_id} cannot be written")]
-    Event {
-        /// Which one.
+    /// The encoder.
+    #[error("an event cannot be encoded")]
+    Encode(#[from] EncodeError),
+    /// An event that this format has no way to hold.
+    #[error("{path:?} cannot hold event {event_id}, which is {what}: make the traffic without such events")]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The event.
         event_id: String,
-        /// Why.
-        #[source]
-        source: EncodeError,
+        /// What it is.
+        what: &'static str,
     },
-    /// A record without a value, which no line and no length stands for.
-    #[error("a file cannot hold a tombstone: make the traffic without them")]
-    Tombstone,
 }
 
 /// Writes events to a file, which is replaced where it exists, and answers how many there were.
 ///
 /// # Errors
-/// [`FileError`] at the first event that could not be written; the file then ends somewhere before it.
+/// [`FileError`] at the first event that could not be written; the file then ends somewhere before it. No line stands
+/// for a tombstone, and no Avro file holds an event that breaks the schema.
 pub fn to_file(
     events: impl IntoIterator<Item = Event>,
     path: &Path,
     format: Format,
 ) -> Result<u64, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    let encoder = AvroEncoder::new().map_err(|source| FileError::Event { event_id: String::new(), source })?;
-    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
-    let mut written = 0;
+    let file = BufWriter::new(File::create(path).map_err(failed)?);
+    match format {
+        Format::Ndjson => lines(events, path, file),
+        Format::Avro => container(events, path, file),
+    }
+}
+
+fn lines(
+    events: impl IntoIterator<Item = Event>,
+    path: &Path,
+    mut file: impl Write,
+) -> Result<u64, FileError> {
+    let failed = |source| FileError::Io { path: path.to_owned(), source };
+    let (mut written, mut line) = (0, Vec::new());
     for event in events {
-        let bytes = match format {
-            Format::Ndjson => event.json().map_err(EncodeError::Json),
-            Format::SingleObject => encoder.single_object(&event),
-        };
-        let bytes = bytes.map_err(|source| FileError::Event { event_id: event.event_id(), source })?;
-        write(&mut file, &bytes.ok_or(FileError::Tombstone)?, format).map_err(failed)?;
+        line.clear();
+        if !event.append_json(&mut line).map_err(EncodeError::Json)? {
+            return Err(unfit(path, &event, "a tombstone"));
+        }
+        line.push(b'\n');
+        file.write_all(&line).map_err(failed)?;
         written += 1;
     }
     file.flush().map_err(failed)?;
     Ok(written)
 }
 
-fn write(file: &mut impl Write, bytes: &[u8], format: Format) -> std::io::Result<()> {
-    match format {
-        Format::Ndjson => {
-            file.write_all(bytes)?;
-            file.write_all(b"\n")
+fn container(
+    events: impl IntoIterator<Item = Event>,
+    path: &Path,
+    file: impl Write,
+) -> Result<u64, FileError> {
+    let failed = |source| FileError::Io { path: path.to_owned(), source };
+    let encoder = AvroEncoder::new()?;
+    let mut config = encoder.config();
+    let mut file = AvroEncoder::container(&mut config, file)?;
+    let mut written = 0;
+    for event in events {
+        if !event.fits_the_schema() {
+            return Err(unfit(path, &event, "broken on purpose"));
         }
-        Format::SingleObject => {
-            let length = u32::try_from(bytes.len()).map_err(std::io::Error::other)?;
-            file.write_all(&length.to_be_bytes())?;
-            file.write_all(bytes)
-        }
+        AvroEncoder::append_to(&mut file, &event)?;
+        written += 1;
     }
+    file.into_inner().map_err(EncodeError::Avro)?.flush().map_err(failed)?;
+    Ok(written)
+}
+
+fn unfit(path: &Path, event: &Event, what: &'static str) -> FileError {
+    FileError::Unfit { path: path.to_owned(), event_id: event.event_id(), what }
 }

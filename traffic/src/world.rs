@@ -38,26 +38,37 @@ pub(crate) const WORKFLOWS: [&str; 12] = [
     "call-summary", "code-fix", "catalog-sync", "kyc-review", "translation-pass", "eval-run",
 ];
 
-/// A gateway: what it is called, where it runs, and how it writes times.
+/// A gateway: what it is called, where it runs, and what it is like.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) name: &'static str,
     pub(crate) region: &'static str,
     pub(crate) route: &'static str,
-    pub(crate) writes_rfc3339: bool,
+    pub(crate) style: Style,
+}
+
+/// How a gateway writes events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Times as text, and all it knows.
+    Text,
+    /// Times as milliseconds, and all it knows.
+    Millis,
+    /// Times as milliseconds, and little more than what is required.
+    Terse,
 }
 
 pub(crate) const GATEWAYS: [Gateway; 6] = [
-    gateway("gw-fra-1", "eu-central-1", "eu-primary", true),
-    gateway("gw-fra-2", "eu-central-1", "eu-overflow", false),
-    gateway("gw-dub-1", "eu-west-1", "eu-primary", true),
-    gateway("gw-iad-1", "us-east-1", "us-primary", false),
-    gateway("gw-iad-2", "us-east-1", "us-overflow", true),
-    gateway("gw-sin-1", "ap-southeast-1", "apac", false),
+    gateway("gw-fra-1", "eu-central-1", "eu-primary", Style::Text),
+    gateway("gw-fra-2", "eu-central-1", "eu-overflow", Style::Terse),
+    gateway("gw-dub-1", "eu-west-1", "eu-primary", Style::Text),
+    gateway("gw-iad-1", "us-east-1", "us-primary", Style::Millis),
+    gateway("gw-iad-2", "us-east-1", "us-overflow", Style::Terse),
+    gateway("gw-sin-1", "ap-southeast-1", "apac", Style::Millis),
 ];
 
-const fn gateway(name: &'static str, region: &'static str, route: &'static str, writes_rfc3339: bool) -> Gateway {
-    Gateway { name, region, route, writes_rfc3339 }
+const fn gateway(name: &'static str, region: &'static str, route: &'static str, style: Style) -> Gateway {
+    Gateway { name, region, route, style }
 }
 
 /// A gateway key and whose it is.

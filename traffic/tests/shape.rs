@@ -1,19 +1,20 @@
 //! The traffic looks like that of a gateway in use: who calls what how often, and how large the events are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 use traffic::{Config, Event, Traffic};
 
-const COUNT: u64 = 50_000;
+const COUNT: u64 = 40_000;
 
 fn events() -> impl Iterator<Item = Event> {
     Traffic::new(Config { count: COUNT, ..Config::default() })
 }
 
-fn values() -> impl Iterator<Item = Value> {
-    events().map(|event| serde_json::from_slice(&event.json().unwrap().unwrap()).unwrap())
-}
+static VALUES: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    events().map(|event| serde_json::from_slice(&event.json().unwrap().unwrap()).unwrap()).collect()
+});
 
 fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
     value.get(field).and_then(Value::as_str)
@@ -22,8 +23,8 @@ fn text<'v>(value: &'v Value, field: &str) -> Option<&'v str> {
 /// How often each value of a field comes, the most frequent first.
 fn frequencies(field: &str) -> Vec<(String, u64)> {
     let mut counts = BTreeMap::<String, u64>::new();
-    for value in values() {
-        *counts.entry(text(&value, field).unwrap_or("").to_owned()).or_default() += 1;
+    for value in VALUES.iter() {
+        *counts.entry(text(value, field).unwrap_or("").to_owned()).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -65,8 +66,8 @@ fn teams_customers_and_models_are_all_there() {
 #[test]
 fn a_key_always_belongs_to_the_same_team_and_customer() {
     let mut owners = BTreeMap::new();
-    for value in values() {
-        let key = text(&value, "key").unwrap().to_owned();
+    for value in VALUES.iter() {
+        let key = text(value, "key").unwrap().to_owned();
         let owner = (value["team"].clone(), value.get("customer").cloned(), value["environment"].clone());
         assert_eq!(*owners.entry(key).or_insert_with(|| owner.clone()), owner);
     }
@@ -100,9 +101,9 @@ fn what_happens_at_a_gateway_happens() {
         ("an attempt that is not charged", |event| text(event, "error_class") == Some("content_filter")),
     ];
     let mut counts = [0; 20];
-    for value in values() {
+    for value in VALUES.iter() {
         for ((_, happens), count) in cases.iter().zip(&mut counts) {
-            *count += u32::from(happens(&value));
+            *count += u32::from(happens(value));
         }
     }
     for ((what, _), count) in cases.iter().zip(counts) {
@@ -113,9 +114,9 @@ fn what_happens_at_a_gateway_happens() {
 #[test]
 fn a_gateway_numbers_what_it_sends_without_gaps() {
     let mut last = BTreeMap::<String, u64>::new();
-    for value in values() {
+    for value in VALUES.iter() {
         let number = value["gateway_seq"].as_u64().unwrap();
-        let gateway = text(&value, "gateway").unwrap().to_owned();
+        let gateway = text(value, "gateway").unwrap().to_owned();
         assert_eq!(last.insert(gateway, number).unwrap_or(0) + 1, number);
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Result<Self> {
+        // Why a call failed is in the log; a test that fails shows it.
+        let _ = tracing_subscriber::fmt().with_env_filter("warn").with_test_writer().try_init();
         let engine = Engine::start()?;
         let client = engine.client();
         schemas::migrate::migrate(&client).await?;

@@ -49,7 +49,8 @@ impl JournalLog {
             });
         }
         let appends = shares.into_iter().map(|(partition, share)| async move {
-            let appended = self.journal.append_async(topic, partition, share.records).await.map_err(failed)?;
+            let appended =
+                self.journal.append_async(topic, partition, share.records).await.map_err(failed)?;
             let offsets = appended.first_offset..;
             let positions = offsets.map(|offset| Position { partition, offset });
             Ok(share.places.into_iter().zip(positions).collect::<Vec<_>>())
@@ -88,10 +89,11 @@ impl Log for JournalLog {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
 fn failed(error: journal::Error) -> Error {
     match error {
-        journal::Error::TooLarge { size, size_max, .. } => Error::TooLarge { bytes: size, bytes_max: size_max },
+        journal::Error::TooLarge { size, size_max, .. } => {
+            Error::TooLarge { bytes: size, bytes_max: size_max }
+        }
         error => Error::Unavailable { detail: format!("embedded log: {error}") },
     }
 }
@@ -134,7 +136,8 @@ mod tests {
     async fn records_of_one_key_share_a_partition_and_stay_in_order() {
         let (_folder, journal) = open(4);
         let log = JournalLog::new(journal, "events");
-        let first = log.append("events", vec![record("a", "1"), record("b", "2"), record("a", "3")]).await.unwrap();
+        let first =
+            log.append("events", vec![record("a", "1"), record("b", "2"), record("a", "3")]).await.unwrap();
         let second = log.append("events", vec![record("a", "4")]).await.unwrap();
         assert_eq!(first[0].partition, first[2].partition);
         assert!(first[0] < first[2] && first[2] < second[0]);

@@ -15,6 +15,7 @@ use rdkafka::producer::future_producer::{Delivery, DeliveryFuture};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use schemas::log::{Error, Log, NewRecord, Position};
 
+use super::explain::explain;
 use crate::source::kafka::Config;
 
 /// How long the cluster may take to acknowledge a record.
@@ -108,10 +109,11 @@ impl KafkaLog {
         }
         let mut positions = Vec::with_capacity(records.len());
         for (delivery, record) in deliveries.into_iter().zip(&records) {
-            let delivered = delivery
-                .await
-                .map_err(|_| unavailable(format!("topic {topic}: the producer was closed before the answer")))?;
-            positions.push(position(topic, &delivered.map_err(|(error, _)| self.failed(topic, record, &error))?)?);
+            let delivered = delivery.await.map_err(|_| {
+                unavailable(format!("topic {topic}: the producer was closed before the answer"))
+            })?;
+            positions
+                .push(position(topic, &delivered.map_err(|(error, _)| self.failed(topic, record, &error))?)?);
         }
         Ok(positions)
     }
@@ -202,41 +204,6 @@ impl Log for KafkaLog {
     }
 }
 
-/// What a refusal by the cluster means, and what to do about it.
-pub(super) fn explain(topic: &str, brokers: &str, report: Option<&str>, error: &KafkaError) -> String {
-    use RDKafkaErrorCode as Code;
-    let report = report.map(|report| format!(" (last report: {report})")).unwrap_or_default();
-    match error.rdkafka_error_code() {
-        Some(Code::TopicAuthorizationFailed) => format!(
-            "topic {topic}: the cluster does not let this client use it; grant its principal Write and Describe on the topic"
-        ),
-        Some(Code::ClusterAuthorizationFailed) => format!(
-            "topic {topic}: the cluster does not let this client write idempotently; grant its principal IdempotentWrite on the cluster"
-        ),
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-            format!("topic {topic} does not exist at {brokers}; create it, or let `tollbook ingest` create it")
-        }
-        Some(Code::SaslAuthenticationFailed | Code::Authentication) => {
-            format!("the cluster at {brokers} refuses the credentials{report}; check user and password of this client")
-        }
-        Some(Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend) => {
-            format!("topic {topic} has fewer replicas in sync than `min.insync.replicas` asks for; bring brokers back")
-        }
-        Some(
-            Code::MessageTimedOut
-            | Code::AllBrokersDown
-            | Code::BrokerTransportFailure
-            | Code::OperationTimedOut
-            | Code::RequestTimedOut
-            | Code::Resolve
-            | Code::QueueFull,
-        ) => format!(
-            "topic {topic}: no broker at {brokers} answered in time{report}; check the addresses, the network and the TLS settings"
-        ),
-        _ => format!("topic {topic} at {brokers}: {error}{report}"),
-    }
-}
-
 /// Asks for one topic; an error where the cluster does not answer or has no such topic.
 fn find<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> Result<(), KafkaError> {
     let metadata = client.fetch_metadata(Some(topic), timeout)?;
@@ -271,8 +238,9 @@ fn producer_config(config: &Config) -> ClientConfig {
 }
 
 fn producer(config: &ClientConfig, reports: &Reports) -> Result<FutureProducer<Reports>, Error> {
-    FutureProducer::from_config_and_context(config, reports.clone())
-        .map_err(|error| unavailable(format!("the Kafka producer does not start: {error}; check the Kafka settings")))
+    FutureProducer::from_config_and_context(config, reports.clone()).map_err(|error| {
+        unavailable(format!("the Kafka producer does not start: {error}; check the Kafka settings"))
+    })
 }
 
 fn bytes_max(config: &ClientConfig) -> usize {
@@ -302,7 +270,9 @@ fn position(topic: &str, delivery: &Delivery) -> Result<Position, Error> {
     match (u32::try_from(delivery.partition), u64::try_from(delivery.offset)) {
         (Ok(partition), Ok(offset)) => Ok(Position { partition, offset }),
         // A record that was sent twice is acknowledged the second time, without its offset.
-        _ => Err(unavailable(format!("topic {topic}: the cluster has a record but does not say where; send it again"))),
+        _ => Err(unavailable(format!(
+            "topic {topic}: the cluster has a record but does not say where; send it again"
+        ))),
     }
 }
 
@@ -325,7 +295,11 @@ mod tests {
 
     fn config(brokers: &str, options: &[(&str, &str)]) -> Config {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config { brokers: brokers.to_owned(), group: "g".to_owned(), options: options.collect::<BTreeMap<_, _>>() }
+        Config {
+            brokers: brokers.to_owned(),
+            group: "g".to_owned(),
+            options: options.collect::<BTreeMap<_, _>>(),
+        }
     }
 
     fn cluster(partitions: i32) -> MockCluster<'static, DefaultProducerContext> {
@@ -348,7 +322,7 @@ mod tests {
         let log = KafkaLog::new(&config(&cluster.bootstrap_servers(), &[]), &["usage.events"]).unwrap();
         let records: Vec<_> = (0..20).map(|n| record(&format!("r{}", n % 5), &format!("v{n}"))).collect();
         let positions = log.append("usage.events", records.clone()).await.unwrap();
-        let read = tokio::task::spawn_blocking(move || read_all(&cluster.bootstrap_servers(), 3)).await.unwrap();
+        let read = read_all(&cluster.bootstrap_servers(), 3);
         assert_eq!(read.len(), 20);
         for (sent, position) in records.iter().zip(&positions) {
             assert_eq!(read.get(position), Some(sent));
@@ -398,7 +372,9 @@ mod tests {
     /// What an append says when the cluster answers it with these errors.
     async fn refusal(errors: &[RDKafkaRespErr]) -> String {
         let cluster = cluster(1);
-        let log = KafkaLog::new(&config(&cluster.bootstrap_servers(), &[("message.timeout.ms", "3000")]), &[]).unwrap();
+        let log =
+            KafkaLog::new(&config(&cluster.bootstrap_servers(), &[("message.timeout.ms", "3000")]), &[])
+                .unwrap();
         cluster.request_errors(RDKafkaApiKey::Produce, errors);
         log.append("usage.events", vec![record("k", "v")]).await.unwrap_err().to_string()
     }
@@ -406,20 +382,24 @@ mod tests {
     #[tokio::test]
     async fn a_topic_that_may_not_be_written_is_named_with_the_grants_that_are_missing() {
         let refusal = refusal(&[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]).await;
-        assert!(refusal.contains("topic usage.events") && refusal.contains("Write and Describe"), "{refusal}");
+        assert!(
+            refusal.contains("topic usage.events") && refusal.contains("Write and Describe"),
+            "{refusal}"
+        );
     }
 
     #[tokio::test]
     async fn an_error_that_passes_is_tried_again_and_stored_once() {
         let cluster = cluster(1);
-        let log = KafkaLog::new(&config(&cluster.bootstrap_servers(), &[("retry.backoff.ms", "1")]), &[]).unwrap();
+        let log =
+            KafkaLog::new(&config(&cluster.bootstrap_servers(), &[("retry.backoff.ms", "1")]), &[]).unwrap();
         cluster.request_errors(
             RDKafkaApiKey::Produce,
             &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION; 2],
         );
         let positions = log.append("usage.events", vec![record("k", "v")]).await.unwrap();
         assert_eq!(positions, [Position { partition: 0, offset: 0 }]);
-        let read = tokio::task::spawn_blocking(move || read_all(&cluster.bootstrap_servers(), 1)).await.unwrap();
+        let read = read_all(&cluster.bootstrap_servers(), 1);
         assert_eq!(read.len(), 1);
     }
 
@@ -428,7 +408,8 @@ mod tests {
         let cluster = cluster(1);
         cluster.broker_down(1).unwrap();
         let brokers = cluster.bootstrap_servers();
-        let log = KafkaLog::new(&config(&brokers, &[("message.timeout.ms", "300")]), &["usage.events"]).unwrap();
+        let log =
+            KafkaLog::new(&config(&brokers, &[("message.timeout.ms", "300")]), &["usage.events"]).unwrap();
         let refusal = log.append("usage.events", vec![record("k", "v")]).await.unwrap_err().to_string();
         assert!(refusal.contains(&brokers) && refusal.contains("no broker"), "{refusal}");
         let check = log.check().await.unwrap_err().to_string();
@@ -457,10 +438,14 @@ mod tests {
     #[tokio::test]
     async fn a_record_over_the_limit_is_refused_before_any_is_sent() {
         let cluster = cluster(1);
-        let log = KafkaLog::new(&config(&cluster.bootstrap_servers(), &[("message.max.bytes", "2000")]), &[]).unwrap();
-        let error = log.append("usage.events", vec![record("k", "v"), record("k", &"v".repeat(2000))]).await.unwrap_err();
+        let log = KafkaLog::new(&config(&cluster.bootstrap_servers(), &[("message.max.bytes", "2000")]), &[])
+            .unwrap();
+        let error = log
+            .append("usage.events", vec![record("k", "v"), record("k", &"v".repeat(2000))])
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::TooLarge { bytes_max: 2000, .. }), "{error}");
-        let read = tokio::task::spawn_blocking(move || read_all(&cluster.bootstrap_servers(), 1)).await.unwrap();
+        let read = read_all(&cluster.bootstrap_servers(), 1);
         assert!(read.is_empty());
     }
 
@@ -475,7 +460,8 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_is_named() {
-        let error = KafkaLog::new(&config("localhost:1", &[("no.such.setting", "1")]), &[]).unwrap_err().to_string();
+        let error =
+            KafkaLog::new(&config("localhost:1", &[("no.such.setting", "1")]), &[]).unwrap_err().to_string();
         assert!(error.contains("no.such.setting"), "{error}");
     }
 

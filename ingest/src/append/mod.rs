@@ -2,6 +2,7 @@
 //! is answered once it is durable; what the records mean is not known here.
 
 mod embedded;
+mod explain;
 mod kafka;
 mod topics;
 

@@ -11,7 +11,7 @@ use rdkafka::config::FromClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use schemas::log::COMMANDS_TOPIC;
 
-use super::kafka::explain;
+use super::explain::explain;
 use crate::source::kafka::Config;
 
 /// How long the cluster may take for each answer.
@@ -58,7 +58,9 @@ pub enum Error {
         policy: String,
     },
     /// Commands would have no total order.
-    #[error("topic {topic} has {partitions} partitions, but commands need one order; delete it and create it with 1")]
+    #[error(
+        "topic {topic} has {partitions} partitions, but commands need one order; delete it and create it with 1"
+    )]
     Partitions {
         /// The topic.
         topic: String,
@@ -141,8 +143,10 @@ impl Cluster {
                 self.brokers
             ),
         };
-        let metadata =
-            asking.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        let metadata = asking
+            .await
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))?;
         let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Ok(topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect())
     }
@@ -164,7 +168,11 @@ impl Cluster {
                 None => format!("`{CLEANUP}=delete` and `{TIMESTAMP}={LOG_APPEND_TIME}`"),
             },
         };
-        let results = self.admin.create_topics([&new], &self.options()).await.map_err(|error| failed(error.to_string()))?;
+        let results = self
+            .admin
+            .create_topics([&new], &self.options())
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         for result in results {
             match result {
                 Ok(_) => tracing::info!("Created topic {topic}"),
@@ -196,7 +204,8 @@ impl Cluster {
 
     /// The settings of a topic; `None` where this client may not read them.
     async fn settings(&self, topic: &str) -> Result<Option<HashMap<String, String>>, Error> {
-        let failed = |error: KafkaError| Error::Cluster { detail: explain(topic, &self.brokers, None, &error) };
+        let failed =
+            |error: KafkaError| Error::Cluster { detail: explain(topic, &self.brokers, None, &error) };
         let resource = ResourceSpecifier::Topic(topic);
         let described = self.admin.describe_configs([&resource], &self.options()).await.map_err(failed)?;
         let mut settings = HashMap::new();
@@ -205,7 +214,9 @@ impl Cluster {
                 Ok(resource) => settings.extend(
                     resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))),
                 ),
-                Err(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed) => {
+                Err(
+                    RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed,
+                ) => {
                     return Ok(None);
                 }
                 Err(code) => return Err(failed(KafkaError::AdminOp(code))),

@@ -35,7 +35,8 @@ impl Budget {
         if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Problem::encoding());
         }
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let length =
+            headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: u64| u64::try_from(BYTES_MAX).is_ok_and(|max| length > max)) {
             return Err(too_large());
         }
@@ -69,7 +70,8 @@ pub(super) struct Share(Option<OwnedSemaphorePermit>);
 impl Share {
     /// Does not wait for memory: bodies that wait for each other would do so for good.
     fn add(&mut self, budget: &Budget, bytes: usize) -> Result<(), Problem> {
-        let permit = u32::try_from(bytes).ok().and_then(|bytes| budget.0.clone().try_acquire_many_owned(bytes).ok());
+        let permit =
+            u32::try_from(bytes).ok().and_then(|bytes| budget.0.clone().try_acquire_many_owned(bytes).ok());
         let Some(permit) = permit else {
             return Err(Problem::unavailable(
                 "too many bodies are being read now; nothing of this one was taken, send it again",

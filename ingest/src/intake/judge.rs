@@ -8,7 +8,9 @@ use hashbrown::HashMap;
 use ledger::event::{Millis, UsageEvent};
 use ledger::reject::{Reason, Reject};
 use ledger::usage::{Normalized, normalize};
-use schemas::event::{Arena, BYTES_MAX, Decoder, Error as DecodeError, Record, content_hash, encode_json, id_hash};
+use schemas::event::{
+    Arena, BYTES_MAX, Decoder, Error as DecodeError, Record, content_hash, encode_json, id_hash,
+};
 use schemas::log::{CONTENT_TYPE_HEADER, NewRecord, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::answer::{Answer, FORBIDDEN, Rejected};
@@ -93,7 +95,8 @@ impl<'a> Judge<'a> {
                     None => match encode_json(&event) {
                         Ok(encoded) => (value, content_type) = (encoded.into(), None),
                         Err(error) => {
-                            let detail = format!("its owner cannot be filled in: {error}; name it in the event");
+                            let detail =
+                                format!("its owner cannot be filled in: {error}; name it in the event");
                             return self.reject(index, Some(event.event_id.to_owned()), FORBIDDEN, detail);
                         }
                     },
@@ -175,7 +178,11 @@ impl<'a> Judge<'a> {
         record.headers.push((TRUNCATED_HEADER.to_owned(), kept.header.into_bytes()));
         let (reason, detail) = if kept.has_secret {
             record.headers.push(flag(REDACTED_HEADER));
-            (Reason::Secret, "it holds what looks like a live credential: send a label or a hash of it, and revoke it".to_owned())
+            (
+                Reason::Secret,
+                "it holds what looks like a live credential: send a label or a hash of it, and revoke it"
+                    .to_owned(),
+            )
         } else {
             (Reason::TooLarge, format!("it has {} bytes, an event at most {BYTES_MAX}", value.len()))
         };

@@ -19,7 +19,8 @@ const CLOUD_EVENT: &str = "application/cloudevents+json";
 const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 const SPEC_VERSION_HEADER: &str = "ce-specversion";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
-const EXPECTED: &str = "one usage event as a JSON object, a JSON array of them, NDJSON, an Avro record, or CloudEvents";
+const EXPECTED: &str =
+    "one usage event as a JSON object, a JSON array of them, NDJSON, an Avro record, or CloudEvents";
 
 /// One event as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +64,9 @@ pub(super) fn split(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Line>, Prob
     let media_type = essence(headers);
     let is_binary_mode = headers.contains_key(SPEC_VERSION_HEADER);
     match media_type.as_str() {
-        CLOUD_EVENT => one_object(&body, "a structured CloudEvent").map(|event| vec![Line::cloud_event(event)]),
+        CLOUD_EVENT => {
+            one_object(&body, "a structured CloudEvent").map(|event| vec![Line::cloud_event(event)])
+        }
         CLOUD_EVENTS => Ok(array(&body)?.into_iter().map(Line::cloud_event).collect()),
         name if name.contains("avro") => {
             Ok(vec![Line { value: body.clone(), content_type: Some(Cow::Owned(media_type)) }])
@@ -73,8 +76,13 @@ pub(super) fn split(headers: &HeaderMap, body: &Bytes) -> Result<Vec<Line>, Prob
         }
         "application/json" | "text/json" => document(&body),
         name if name.ends_with("+json") => document(&body),
-        "application/x-ndjson" | "application/ndjson" | "text/x-ndjson" | "application/jsonl"
-        | "application/x-jsonlines" | "application/jsonlines" | "application/json-lines" => lines(&body),
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "text/x-ndjson"
+        | "application/jsonl"
+        | "application/x-jsonlines"
+        | "application/jsonlines"
+        | "application/json-lines" => lines(&body),
         _ => sniff(&body),
     }
 }
@@ -196,7 +204,8 @@ mod tests {
 
     fn texts(content_type: &str, body: &str) -> Result<Vec<String>, String> {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, content_type.parse().unwrap())]);
-        let lines = split(&headers, &Bytes::copy_from_slice(body.as_bytes())).map_err(|problem| problem.detail)?;
+        let lines =
+            split(&headers, &Bytes::copy_from_slice(body.as_bytes())).map_err(|problem| problem.detail)?;
         Ok(lines.into_iter().map(|line| String::from_utf8(line.value.to_vec()).unwrap()).collect())
     }
 
@@ -212,7 +221,11 @@ mod tests {
     #[test]
     fn a_single_object_may_span_lines() {
         for content_type in ["application/json", "", "application/x-www-form-urlencoded"] {
-            assert_eq!(texts(content_type, "{\n \"a\": 1\n}\n").unwrap(), ["{\n \"a\": 1\n}"], "{content_type}");
+            assert_eq!(
+                texts(content_type, "{\n \"a\": 1\n}\n").unwrap(),
+                ["{\n \"a\": 1\n}"],
+                "{content_type}"
+            );
         }
     }
 
@@ -268,7 +281,10 @@ mod tests {
             split(&headers, &Bytes::from_static(body.as_bytes()))
         };
         assert_eq!(split(CLOUD_EVENT, "{}").unwrap(), [Line::cloud_event(Bytes::from_static(b"{}"))]);
-        assert_eq!(split(CLOUD_EVENTS, "[{},{}]").unwrap(), vec![Line::cloud_event(Bytes::from_static(b"{}")); 2]);
+        assert_eq!(
+            split(CLOUD_EVENTS, "[{},{}]").unwrap(),
+            vec![Line::cloud_event(Bytes::from_static(b"{}")); 2]
+        );
         assert!(split(CLOUD_EVENTS, "{}").is_err());
         assert!(split(CLOUD_EVENT, "[{}]").is_err());
     }
@@ -279,7 +295,10 @@ mod tests {
             (header::CONTENT_TYPE, "application/json".parse().unwrap()),
             ("ce-specversion".parse().unwrap(), "1.0".parse().unwrap()),
         ]);
-        assert_eq!(split(&headers, &Bytes::from_static(b"{}")).unwrap(), [Line::json(Bytes::from_static(b"{}"))]);
+        assert_eq!(
+            split(&headers, &Bytes::from_static(b"{}")).unwrap(),
+            [Line::json(Bytes::from_static(b"{}"))]
+        );
         assert!(split(&headers, &Bytes::from_static(b"[{}]")).is_err());
     }
 

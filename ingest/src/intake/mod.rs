@@ -1,12 +1,12 @@
 //! Events over HTTP: `POST /v1/events` takes them, judges each as the worker will, appends them to the log, and
 //! answers once they are durable. Posts nothing and knows nothing of tokens beyond what the caller may send.
 
-mod body;
-mod lines;
-mod owners;
-mod oversized;
-mod judge;
 mod answer;
+mod body;
+mod judge;
+mod lines;
+mod oversized;
+mod owners;
 mod problem;
 
 #[cfg(test)]
@@ -79,7 +79,11 @@ pub struct Intake {
 
 impl fmt::Debug for Intake {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Intake").field("log", &self.log).field("topic", &self.topic).finish_non_exhaustive()
+        formatter
+            .debug_struct("Intake")
+            .field("log", &self.log)
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +154,9 @@ impl Intake {
         let schemas = self.schemas.clone();
         apart(move || schemas.fetch(id)).await?.map_err(|detail| {
             tracing::error!(schema = id, "A schema could not be fetched: {detail}");
-            Problem::unavailable(format!("Avro schema {id} cannot be fetched from the schema registry now; send the event again"))
+            Problem::unavailable(format!(
+                "Avro schema {id} cannot be fetched from the schema registry now; send the event again"
+            ))
         })
     }
 }
@@ -205,7 +211,10 @@ struct Document;
     ),
     security(("token" = []))
 )]
-async fn events(State(intake): State<Intake>, request: Request) -> Result<(StatusCode, Json<Answer>), Problem> {
+async fn events(
+    State(intake): State<Intake>,
+    request: Request,
+) -> Result<(StatusCode, Json<Answer>), Problem> {
     let (parts, body) = request.into_parts();
     let (body, _share) = intake.budget.read(&parts.headers, body).await?;
     let lines = lines::split(&parts.headers, &body)?;

@@ -24,7 +24,8 @@ pub(super) struct Kept {
 
 /// Cuts an event down.
 pub(super) fn cut(decoder: &Decoder, value: &[u8]) -> Kept {
-    let redacted = |window| decoder.redact(&Record { value: Some(window), content_type: None, log_time: Millis(0) });
+    let redacted =
+        |window| decoder.redact(&Record { value: Some(window), content_type: None, log_time: Millis(0) });
     let first = value.get(..WINDOW_BYTES).unwrap_or(value);
     let beginning = redacted(first);
     let mut has_secret = *beginning != *first;
@@ -36,7 +37,11 @@ pub(super) fn cut(decoder: &Decoder, value: &[u8]) -> Kept {
         end = window_end;
     }
     let kept = beginning.get(..KEPT_BYTES_MAX).unwrap_or(&beginning).to_vec();
-    Kept { value: kept, header: format!("{} {}", value.len(), hexadecimal(&Sha256::digest(value))), has_secret }
+    Kept {
+        value: kept,
+        header: format!("{} {}", value.len(), hexadecimal(&Sha256::digest(value))),
+        has_secret,
+    }
 }
 
 /// Leaves out the word that a window begins inside of: its rest is no word, so no credential begins with it.
@@ -77,7 +82,9 @@ mod tests {
 
     #[test]
     fn a_credential_is_found_wherever_it_begins_and_never_kept() {
-        for at in [0, 5, KEPT_BYTES_MAX - 10, WINDOW_BYTES - 10, WINDOW_BYTES - OVERLAP_BYTES, 400_000, 599_000] {
+        for at in
+            [0, 5, KEPT_BYTES_MAX - 10, WINDOW_BYTES - 10, WINDOW_BYTES - OVERLAP_BYTES, 400_000, 599_000]
+        {
             let mut value = vec![b'.'; 600_000];
             value[at..at + SECRET.len()].copy_from_slice(SECRET.as_bytes());
             let kept = of(&value);

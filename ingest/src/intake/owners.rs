@@ -26,7 +26,9 @@ pub(super) struct Missing<'a> {
 /// Why a token may not send an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("this token is not bound to the {field} that the event names; send it with a token of that {field}")]
+    #[error(
+        "this token is not bound to the {field} that the event names; send it with a token of that {field}"
+    )]
     Another { field: &'static str },
     #[error("this token is bound to several {field}s and the event names none; name one")]
     Unnamed { field: &'static str },
@@ -47,7 +49,11 @@ impl<'a> Bounds<'a> {
     }
 }
 
-fn one<'a>(field: &'static str, bound: &'a [String], named: Option<&str>) -> Result<Option<&'a str>, Refusal> {
+fn one<'a>(
+    field: &'static str,
+    bound: &'a [String],
+    named: Option<&str>,
+) -> Result<Option<&'a str>, Refusal> {
     match (bound, named.filter(|named| !named.is_empty())) {
         ([], _) => Ok(None),
         (bound, Some(named)) if bound.iter().any(|bound| bound == named) => Ok(None),
@@ -88,8 +94,8 @@ impl Missing<'_> {
             Some(start + offset..start + offset + value.get().len())
         };
         let field = |name: &str| fields.iter().find(|(found, _)| found == name).map(|(_, value)| *value);
-        let is_cloud_event = field("event_id").is_none()
-            && field("specversion").is_some_and(|value| value.get() != "null");
+        let is_cloud_event =
+            field("event_id").is_none() && field("specversion").is_some_and(|value| value.get() != "null");
         if is_cloud_event {
             let data = field("data")?;
             return self.edits(data.get(), place(data)?.start, edits);
@@ -100,7 +106,9 @@ impl Missing<'_> {
             let Some(value) = value else { continue };
             let quoted = serde_json::to_string(value).ok()?;
             match field(name) {
-                Some(present) if matches!(present.get(), "null" | "\"\"") => edits.push((place(present)?, quoted)),
+                Some(present) if matches!(present.get(), "null" | "\"\"") => {
+                    edits.push((place(present)?, quoted))
+                }
                 // Of another type than text: the decoder says so.
                 Some(_) => {}
                 None => added.push(format!("\"{name}\":{quoted}")),
@@ -158,7 +166,10 @@ mod tests {
             (r#"{"customer": null ,"team":""}"#, r#"{"customer": "ac\"me" ,"team":"blue"}"#),
             (r#"{"team":null,"x":[1e1]}"#, r#"{"customer":"ac\"me","team":"blue","x":[1e1]}"#),
             ("{ }", r#"{"customer":"ac\"me","team":"blue" }"#),
-            (r#"{"context":{"customer":"x"}}"#, r#"{"customer":"ac\"me","team":"blue","context":{"customer":"x"}}"#),
+            (
+                r#"{"context":{"customer":"x"}}"#,
+                r#"{"customer":"ac\"me","team":"blue","context":{"customer":"x"}}"#,
+            ),
         ] {
             assert_eq!(filled(BOTH, event).unwrap(), expected);
         }

@@ -26,8 +26,9 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
     /// What it may be.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allowed: Vec<String>,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub allowed: Box<[String]>,
 }
 
 impl Problem {
@@ -38,7 +39,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             parameter: None,
-            allowed: Vec::new(),
+            allowed: Box::default(),
         }
     }
 
@@ -64,7 +65,7 @@ impl Problem {
             "send the body as it is, or compressed with gzip or zstd",
         );
         problem.parameter = Some("content-encoding".to_owned());
-        problem.allowed = ["gzip", "zstd", "identity"].map(str::to_owned).to_vec();
+        problem.allowed = ["gzip", "zstd", "identity"].map(str::to_owned).into();
         problem
     }
 

@@ -28,7 +28,11 @@ struct Memory {
 }
 
 impl Log for Memory {
-    fn append<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> BoxFuture<'a, Result<Vec<Position>, Error>> {
+    fn append<'a>(
+        &'a self,
+        topic: &'a str,
+        records: Vec<NewRecord>,
+    ) -> BoxFuture<'a, Result<Vec<Position>, Error>> {
         assert_eq!(topic, "usage.events");
         Box::pin(async move {
             if self.is_down.load(Ordering::Relaxed) {
@@ -37,7 +41,9 @@ impl Log for Memory {
             let mut held = self.records.lock();
             let first = held.len();
             held.extend(records);
-            Ok((first..held.len()).map(|at| Position { partition: 0, offset: at.try_into().unwrap() }).collect())
+            Ok((first..held.len())
+                .map(|at| Position { partition: 0, offset: at.try_into().unwrap() })
+                .collect())
         })
     }
 
@@ -55,8 +61,7 @@ impl Service {
     fn new() -> Self {
         let log = Arc::new(Memory::default());
         let schemas = BuiltIn(Arc::new(Decoder::new().unwrap()));
-        let intake =
-            Intake::new(log.clone(), "usage.events", Arc::new(schemas)).with_clock(Arc::new(|| NOW));
+        let intake = Intake::new(log.clone(), "usage.events", Arc::new(schemas)).with_clock(Arc::new(|| NOW));
         Self { log, intake }
     }
 
@@ -66,11 +71,9 @@ impl Service {
             let name = header::HeaderName::try_from(*name).unwrap();
             request.headers_mut().append(name, value.parse().unwrap());
         }
-        request.extensions_mut().extend(caller.map(|caller| {
-            let mut extensions = axum::http::Extensions::new();
-            extensions.insert(caller);
-            extensions
-        }).unwrap_or_default());
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
+        }
         let response = router(self.intake.clone()).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -109,7 +112,8 @@ impl Reply {
     #[track_caller]
     fn summary(&self) -> (usize, usize, Vec<(usize, String)>) {
         let answer = self.answer();
-        let rejected = answer.rejected.into_iter().map(|rejected| (rejected.index, rejected.reason.into_owned()));
+        let rejected =
+            answer.rejected.into_iter().map(|rejected| (rejected.index, rejected.reason.into_owned()));
         (answer.accepted, answer.duplicates, rejected.collect())
     }
 
@@ -177,7 +181,7 @@ async fn one_object_an_array_and_ndjson_are_taken() {
 #[tokio::test]
 async fn a_record_holds_the_event_as_it_was_sent_under_its_request_id() {
     let service = Service::new();
-    let sent = event("a").to_string().replace(":5", " : 5.00");
+    let sent = event("a").to_string().replace("tokens\":5", "tokens\" : 5.00");
     assert_eq!(service.post("application/json", format!(" {sent} ")).await.summary(), (1, 0, vec![]));
     let record = NewRecord { key: Some(b"request of a".to_vec()), value: Some(sent.into()), headers: vec![] };
     assert_eq!(service.logged(), [record]);
@@ -218,7 +222,8 @@ async fn a_body_over_16_mib_is_refused_with_and_without_a_length() {
     let body = vec![b' '; BYTES_MAX + 1];
     let headers = [("content-length", "16777217")];
     service.send(None, &headers, "{}").await.problem(StatusCode::PAYLOAD_TOO_LARGE);
-    let chunks = body.chunks(1 << 20).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
+    let chunks =
+        body.chunks(1 << 20).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
     let stream = Body::from_stream(futures::stream::iter(chunks));
     service.post("application/json", stream).await.problem(StatusCode::PAYLOAD_TOO_LARGE);
     let mut body = vec![b' '; BYTES_MAX - 2];
@@ -261,7 +266,10 @@ async fn more_bodies_than_memory_is_kept_for_are_sent_away_for_a_while() {
 async fn an_encoding_that_no_layer_has_undone_is_refused() {
     let service = Service::new();
     let reply = service.send(None, &[("content-encoding", "br")], "x").await;
-    assert_eq!(reply.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE).parameter.as_deref(), Some("content-encoding"));
+    assert_eq!(
+        reply.problem(StatusCode::UNSUPPORTED_MEDIA_TYPE).parameter.as_deref(),
+        Some("content-encoding")
+    );
     let reply = service.send(None, &[("content-encoding", "identity")], event("a").to_string()).await;
     assert_eq!(reply.summary(), (1, 0, vec![]));
 }
@@ -276,19 +284,23 @@ async fn every_rule_is_told_and_the_rejected_are_logged_all_the_same() {
         with(event("d"), "units", json!({"input_tokens": 1})),
         with(event("e"), "usage", json!({"prompt_tokens": -1})),
         with(event("f"), "endpoint_family", "morse"),
-        with(event("g"), "usage", json!({"prompt_tokens": "9".repeat(40).parse::<serde_json::Number>().ok()})),
-        event("h"),
+        event("g"),
     ];
     let lines: Vec<String> = events.iter().map(Value::to_string).collect();
     let reply = service.post("application/x-ndjson", ndjson(&lines)).await;
-    let reasons: Vec<_> = reply.summary().2.into_iter().map(|(_, reason)| reason).collect();
-    let expected =
-        ["missing_field", "invalid_field", "invalid_time", "usage_and_units", "malformed_usage", "unknown_family"];
-    assert_eq!(reasons[..6], expected);
-    assert_eq!(reply.answer().events(), 8);
-    assert_eq!(service.values(), lines);
+    let reasons = [
+        "missing_field",
+        "invalid_field",
+        "invalid_time",
+        "usage_and_units",
+        "malformed_usage",
+        "unknown_family",
+    ];
+    let rejected = reasons.iter().enumerate().map(|(index, reason)| (index, (*reason).to_owned())).collect();
+    assert_eq!(reply.summary(), (1, 0, rejected));
     let ids: Vec<_> = reply.answer().rejected.into_iter().filter_map(|rejected| rejected.event_id).collect();
-    assert_eq!(ids[..6], ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(ids, ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(service.values(), lines);
 }
 
 #[tokio::test]
@@ -350,7 +362,7 @@ async fn an_event_over_256_kib_is_rejected_by_itself_and_its_beginning_is_kept()
     let [(name, text)] = &record.headers[..] else { panic!("{:?}", record.headers) };
     assert_eq!(name, "tollbook-truncated");
     let truncated = Truncated::parse(std::str::from_utf8(text).unwrap()).unwrap();
-    assert_eq!(truncated.length, large.len().try_into().unwrap());
+    assert_eq!(usize::try_from(truncated.length).unwrap(), large.len());
 }
 
 #[tokio::test]
@@ -376,8 +388,10 @@ async fn an_event_of_exactly_256_kib_is_accepted() {
 #[tokio::test]
 async fn cloud_events_are_taken_structured_in_batches_and_in_binary_mode() {
     let service = Service::new();
-    let structured = |id: &str| json!({"specversion": "1.0", "id": id, "source": "/g", "type": "u", "data": event(id)});
-    let reply = service.post("application/cloudevents+json; charset=utf-8", structured("a").to_string()).await;
+    let structured =
+        |id: &str| json!({"specversion": "1.0", "id": id, "source": "/g", "type": "u", "data": event(id)});
+    let reply =
+        service.post("application/cloudevents+json; charset=utf-8", structured("a").to_string()).await;
     assert_eq!(reply.summary(), (1, 0, vec![]));
     let batch = json!([structured("b"), structured("c"), event("d")]).to_string();
     let reply = service.post("application/cloudevents-batch+json", batch).await;
@@ -386,7 +400,9 @@ async fn cloud_events_are_taken_structured_in_batches_and_in_binary_mode() {
     let reply = service.send(None, &headers, event("e").to_string()).await;
     assert_eq!(reply.summary(), (1, 0, vec![]));
     let records = service.logged();
-    let of_content = |record: &NewRecord| record.headers.first().map(|(_, value)| String::from_utf8(value.clone()).unwrap());
+    let of_content = |record: &NewRecord| {
+        record.headers.first().map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+    };
     assert_eq!(of_content(&records[0]).as_deref(), Some("application/cloudevents+json"));
     assert_eq!(of_content(&records[4]), None);
     assert_eq!(records[0].key.as_deref(), Some(b"request of a".as_slice()));
@@ -470,7 +486,9 @@ async fn an_event_that_names_another_is_forbidden_and_not_logged() {
         with(with(event("c"), "customer", "zeta"), "model", Value::Null).to_string(),
         broken.to_owned(),
     ];
-    let reply = service.send(bound(&["acme"], &[]), &[("content-type", "application/x-ndjson")], ndjson(&lines)).await;
+    let reply = service
+        .send(bound(&["acme"], &[]), &[("content-type", "application/x-ndjson")], ndjson(&lines))
+        .await;
     let forbidden = |index| (index, "forbidden".to_owned());
     assert_eq!(reply.summary(), (1, 0, vec![forbidden(1), forbidden(2), forbidden(3)]));
     assert_eq!(reply.answer().rejected[0].event_id.as_deref(), Some("b"));
@@ -481,25 +499,31 @@ async fn an_event_that_names_another_is_forbidden_and_not_logged() {
 async fn a_request_of_forbidden_events_alone_is_answered_without_the_log() {
     let service = Service::new();
     service.log.is_down.store(true, Ordering::Relaxed);
-    let reply = service.send(bound(&["acme"], &[]), &[], with(event("a"), "customer", "zeta").to_string()).await;
+    let reply =
+        service.send(bound(&["acme"], &[]), &[], with(event("a"), "customer", "zeta").to_string()).await;
     assert_eq!(reply.summary(), (0, 0, vec![(0, "forbidden".to_owned())]));
 }
 
 #[tokio::test]
 async fn a_token_of_several_needs_the_event_to_name_one_of_them() {
     let service = Service::new();
-    let body = json!([event("a"), with(event("b"), "customer", "zeta"), with(event("c"), "customer", "other")]);
+    let body =
+        json!([event("a"), with(event("b"), "customer", "zeta"), with(event("c"), "customer", "other")]);
     let reply = service.send(bound(&["acme", "zeta"], &[]), &[], body.to_string()).await;
     assert_eq!(reply.summary(), (1, 0, vec![(0, "forbidden".to_owned()), (2, "forbidden".to_owned())]));
-    let reply = service.send(bound(&["acme", "zeta"], &[]), &[("content-type", "application/x-ndjson")], "{").await;
+    let reply =
+        service.send(bound(&["acme", "zeta"], &[]), &[("content-type", "application/x-ndjson")], "{").await;
     assert_eq!(reply.summary(), (0, 0, vec![(0, "decode".to_owned())]));
 }
 
 #[tokio::test]
 async fn what_a_bound_token_sends_is_quarantined_under_its_own_name() {
     let service = Service::new();
-    let lines = [with(event("a"), "model", Value::Null).to_string(), with(event("b"), "route", SECRET).to_string()];
-    let reply = service.send(bound(&["acme"], &[]), &[("content-type", "application/x-ndjson")], ndjson(&lines)).await;
+    let lines =
+        [with(event("a"), "model", Value::Null).to_string(), with(event("b"), "route", SECRET).to_string()];
+    let reply = service
+        .send(bound(&["acme"], &[]), &[("content-type", "application/x-ndjson")], ndjson(&lines))
+        .await;
     assert_eq!(reply.summary(), (0, 0, vec![(0, "missing_field".to_owned()), (1, "secret".to_owned())]));
     for value in service.values() {
         assert!(value.starts_with("{\"customer\":\"acme\","), "{value}");
@@ -520,7 +544,8 @@ async fn an_event_that_grows_over_the_limit_when_it_is_filled_in_is_too_large() 
 async fn avro_and_cloud_events_of_a_bound_token_are_filled_in_too() {
     let service = Service::new();
     assert_eq!(service.send(bound(&["acme"], &[]), &[], avro("a")).await.summary(), (1, 0, vec![]));
-    let cloud_event = json!({"specversion": "1.0", "id": "b", "source": "/g", "type": "u", "data": event("b")});
+    let cloud_event =
+        json!({"specversion": "1.0", "id": "b", "source": "/g", "type": "u", "data": event("b")});
     let headers = [("content-type", "application/cloudevents+json")];
     let reply = service.send(bound(&["acme"], &[]), &headers, cloud_event.to_string()).await;
     assert_eq!(reply.summary(), (1, 0, vec![]));

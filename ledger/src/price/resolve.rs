@@ -77,7 +77,10 @@ impl<'b, 'a> Resolver<'b, 'a> {
     }
 
     pub(super) fn resolve(&mut self, unit: Unit) -> Resolution {
-        if unit.is_token() && self.dimensions.service_tier == "provisioned" && self.dimensions.processing != BATCH {
+        if unit.is_token()
+            && self.dimensions.service_tier == "provisioned"
+            && self.dimensions.processing != BATCH
+        {
             return Resolution::Zero;
         }
         self.look_up(unit)
@@ -119,10 +122,8 @@ impl<'b, 'a> Resolver<'b, 'a> {
     fn derive(&self, unit: Unit) -> Resolution {
         if unit == Unit::InputCacheWrite1hTokens && self.dimensions.processing == BATCH {
             let standard = self.select(unit, 0, self.step);
-            return standard.map_or(Resolution::Unpriced(Why::NoPriceInTier), |position| Resolution::Priced {
-                position,
-                is_halved: true,
-                basis: Basis::Derived,
+            return standard.map_or(Resolution::Unpriced(Why::NoPriceInTier), |position| {
+                Resolution::Priced { position, is_halved: true, basis: Basis::Derived }
             });
         }
         let stand_in = stand_ins(unit).iter().find(|stand_in| self.row.rates.has_any(**stand_in));

@@ -76,9 +76,11 @@ impl PriceBook {
                 let provider = row.provider.as_deref().map(canonical_provider);
                 let aliases = row.aliases.iter().map(|alias| (Kind::Alias, alias));
                 for (kind, text) in std::iter::once((Kind::Model, &row.model)).chain(aliases) {
-                    let name = *positions.entry((kind, provider.clone(), text.clone())).or_insert(book.names.len());
+                    let name =
+                        *positions.entry((kind, provider.clone(), text.clone())).or_insert(book.names.len());
                     if name == book.names.len() {
-                        let name = Name { kind, provider: provider.clone(), text: text.clone(), versions: vec![] };
+                        let name =
+                            Name { kind, provider: provider.clone(), text: text.clone(), versions: vec![] };
                         book.names.push(name);
                     }
                     book.names[name].versions.push(position);
@@ -97,13 +99,13 @@ impl PriceBook {
         let provider = if provider == "vertex" { "vertex_ai" } else { provider };
         [Some(provider), None].into_iter().find_map(|provider| {
             let look = |kind, name, matched_by| self.look_up(kind, provider, name, at, matched_by);
-            look(Kind::Model, model, MatchedBy::Exact).or_else(|| look(Kind::Alias, model, MatchedBy::Alias)).or_else(
-                || {
+            look(Kind::Model, model, MatchedBy::Exact)
+                .or_else(|| look(Kind::Alias, model, MatchedBy::Alias))
+                .or_else(|| {
                     let stem = without_date(model)?;
                     look(Kind::Model, stem, MatchedBy::DatedSuffix)
                         .or_else(|| look(Kind::Alias, stem, MatchedBy::DatedSuffix))
-                },
-            )
+                })
         })
     }
 
@@ -178,9 +180,12 @@ fn check(row: &ModelRow) -> Result<(), Error> {
         return invalid("`currency` is an ISO 4217 code of three capitals, such as `USD`");
     }
     if priced(crate::unit::Unit::WebSearchCalls) && priced(crate::unit::Unit::GroundedPrompts) {
-        return invalid("price `web_search_calls` or `grounded_prompts`, not both: one search would be paid twice");
+        return invalid(
+            "price `web_search_calls` or `grounded_prompts`, not both: one search would be paid twice",
+        );
     }
-    if row.multipliers.iter().any(|multiplier| multiplier.factor.is_negative() || multiplier.factor.is_zero()) {
+    if row.multipliers.iter().any(|multiplier| multiplier.factor.is_negative() || multiplier.factor.is_zero())
+    {
         return invalid("a multiplier's `factor` must be above zero");
     }
     let repeated = |position: usize| {
@@ -210,7 +215,8 @@ fn same_provider(kept: &Option<String>, asked: Option<&str>) -> bool {
     match (kept, asked) {
         (None, None) => true,
         (Some(kept), Some(asked)) => {
-            kept.len() == asked.len() && kept.bytes().zip(asked.bytes().map(provider_byte)).all(|(one, two)| one == two)
+            kept.len() == asked.len()
+                && kept.bytes().zip(asked.bytes().map(provider_byte)).all(|(one, two)| one == two)
         }
         _ => false,
     }
@@ -240,7 +246,9 @@ fn without_date(model: &str) -> Option<&str> {
 /// Whether the text is `YYYYMMDD` or `YYYY-MM-DD`.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let digits = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+    let digits = |range: std::ops::Range<usize>| {
+        bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+    };
     match bytes.len() {
         8 => digits(0..8),
         10 => digits(0..4) && bytes[4] == b'-' && digits(5..7) && bytes[7] == b'-' && digits(8..10),

@@ -81,7 +81,8 @@ impl Window {
     #[must_use]
     pub fn new(weekdays: &[u8], from: u16, to: u16) -> Option<Self> {
         let is_day = |day: &u8| (1..=7).contains(day);
-        if weekdays.is_empty() || !weekdays.iter().all(is_day) || from >= MINUTES_A_DAY || to > MINUTES_A_DAY {
+        if weekdays.is_empty() || !weekdays.iter().all(is_day) || from >= MINUTES_A_DAY || to > MINUTES_A_DAY
+        {
             return None;
         }
         let mask = weekdays.iter().fold(0, |mask, day| mask | 1 << (day - 1));
@@ -118,7 +119,8 @@ impl Window {
     }
 
     fn overlaps(self, other: Self) -> bool {
-        let starts = |one: Self, two: Self| (0..7).any(|day| one.on_at_start(day) && two.holds(day, one.from));
+        let starts =
+            |one: Self, two: Self| (0..7).any(|day| one.on_at_start(day) && two.holds(day, one.from));
         starts(self, other) || starts(other, self)
     }
 
@@ -176,9 +178,8 @@ impl Conditions {
         };
         let regions = match (&self.region, &other.region) {
             (Some(Region::Is(one)), Some(Region::Is(two))) => one == two,
-            (Some(Region::Is(one)), Some(Region::Not(two))) | (Some(Region::Not(two)), Some(Region::Is(one))) => {
-                one != two
-            }
+            (Some(Region::Is(one)), Some(Region::Not(two)))
+            | (Some(Region::Not(two)), Some(Region::Is(one))) => one != two,
             _ => true,
         };
         let windows = self.windows.is_empty()
@@ -276,7 +277,11 @@ mod tests {
         let until_midnight = Window::new(&[1], 10 * 60, 0).unwrap();
         assert!(until_midnight.contains(at(0, 23, 59)) && !until_midnight.contains(at(1, 0, 0)));
         let all_day = Window::new(&[6, 7], 0, 0).unwrap();
-        assert!(all_day.contains(at(5, 0, 0)) && all_day.contains(at(6, 23, 59)) && !all_day.contains(at(0, 0, 0)));
+        assert!(
+            all_day.contains(at(5, 0, 0))
+                && all_day.contains(at(6, 23, 59))
+                && !all_day.contains(at(0, 0, 0))
+        );
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(crate) struct Rates {
     cells: Vec<Cell>,
     /// Where the cells of each unit begin and end.
     spans: [(u16, u16); Unit::COUNT],
-    unit_prices: Vec<Option<Decimal>>,
+    /// By position in the row: what one of the unit costs, also as 10^-18, where that ends within 18 decimals.
+    unit_prices: Vec<Option<(Decimal, i128)>>,
 }
 
 /// A price in its place.
@@ -46,7 +47,7 @@ impl Rates {
             floors: Vec::new(),
             cells: Vec::new(),
             spans: [(0, 0); Unit::COUNT],
-            unit_prices: row.prices.iter().map(|price| price.amount.div_exact(price.per)).collect(),
+            unit_prices: row.prices.iter().map(unit_price).collect(),
         };
         for price in &row.prices {
             check(price).map_err(|detail| invalid(format!("{}: {detail}", price.unit)))?;
@@ -122,8 +123,8 @@ impl Rates {
         self.of_unit(unit).iter().map(|cell| cell.price)
     }
 
-    /// What one of the unit costs at a price of the row, where that ends within 18 decimals.
-    pub(crate) fn unit_price(&self, price: u16) -> Option<Decimal> {
+    /// What one of the unit costs at a price of the row, also as 10^-18, where that ends within 18 decimals.
+    pub(crate) fn unit_price(&self, price: u16) -> Option<(Decimal, i128)> {
         self.unit_prices.get(usize::from(price)).copied().flatten()
     }
 
@@ -133,7 +134,9 @@ impl Rates {
     }
 
     fn see(&mut self, conditions: &Conditions) {
-        if let Some(name) = tier_name(conditions).filter(|name| !self.tiers.iter().any(|tier| **tier == **name)) {
+        if let Some(name) =
+            tier_name(conditions).filter(|name| !self.tiers.iter().any(|tier| **tier == **name))
+        {
             self.tiers.push(name.into());
         }
         if let Some(floor) = floor(conditions)
@@ -179,7 +182,8 @@ impl Rates {
                 two.unit == one.unit && (!one.unit.is_token() || (two.tier, two.step) == (one.tier, one.step))
             };
             for two in self.cells[position + 1..].iter().take_while(|two| two.unit == one.unit).filter(same) {
-                let (first, second) = (&row.prices[usize::from(one.price)], &row.prices[usize::from(two.price)]);
+                let (first, second) =
+                    (&row.prices[usize::from(one.price)], &row.prices[usize::from(two.price)]);
                 let both_hold = first.conditions.overlap(&second.conditions);
                 if one.rank == two.rank && both_hold && !first.equals(second) {
                     return Err(Error::Ambiguous {
@@ -193,6 +197,11 @@ impl Rates {
         }
         Ok(())
     }
+}
+
+fn unit_price(price: &Price) -> Option<(Decimal, i128)> {
+    let unit_price = price.amount.div_exact(price.per)?;
+    Some((unit_price, unit_price.to_raw18()?))
 }
 
 /// The tier that a price is for; `None` for the standard one.

@@ -61,7 +61,9 @@ impl<'a> Context<'a> {
             "stream_usages" => self.stream_usages = list(name, value)?,
             "tool_usage" => self.tool_usage = Some(value).filter(|value| !value.is_null()),
             "transcription_model" => self.transcription_model = value.text(),
-            "seconds" | "duration_seconds" | "durationSeconds" => self.seconds = decimal_or_text(name, value)?,
+            "seconds" | "duration_seconds" | "durationSeconds" => {
+                self.seconds = decimal_or_text(name, value)?;
+            }
             "characters" => self.characters = count(name, value)?,
             "images" | "image_count" | "data" => self.images = count_or_items(name, value)?,
             "n" => self.n = count(name, value)?,

@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::modality::{AUDIO, IMAGE, TEXT};
 use super::{
-    BATCH, Dimensions, Error, Flag, Node, Normalized, ProviderCost, counted, exclusive, gemini, inclusive, number,
+    BATCH, Dimensions, Error, Flag, Flags, Node, Normalized, ProviderCost, counted, exclusive, gemini,
+    inclusive, number,
 };
 use crate::event::UsageEvent;
 use crate::unit::Unit;
@@ -95,10 +96,13 @@ impl<'a> Usage<'a, '_> {
 /// [`Error`] where a quantity is wrong, does not fit, or belongs to a family that is not known.
 pub fn normalize<'a>(event: &UsageEvent<'a>, out: &mut Normalized<'a>) -> Result<(), Error> {
     let context = Context::of(event)?;
-    *out = Normalized::default();
     out.main.model = context.transcription_model.unwrap_or(event.model);
+    out.main.quantities.clear();
+    out.main.flags = Flags::EMPTY;
     out.main.dimensions = dimensions(event, &context);
+    out.further.clear();
     out.reported_cost = ProviderCost::of(event)?;
+    out.is_reported = false;
     match event.units {
         Some(units) => read_units(units, out)?,
         None => read_usage(event, &context, out)?,
@@ -148,13 +152,19 @@ fn read_usage<'a>(
         if out.is_reported {
             return counted::tool_calls(context, &mut out.main.quantities);
         }
-    } else if event.usage.is_some_and(|usage| !usage.node.fields().is_empty()) {
+    } else if has_usage(event, context) {
         return Err(Error::UnknownFamily { family: event.endpoint_family.to_owned() });
     }
     let is_charged = event.outcome.is_some();
     counted::from_context(event.endpoint_family, context, is_charged, &mut out.main.quantities)?;
     out.is_reported = !out.main.quantities.is_empty();
     Ok(())
+}
+
+/// Whether there is usage that a shape would have to be known for.
+fn has_usage(event: &UsageEvent<'_>, context: &Context<'_>) -> bool {
+    let own = event.usage.map(|usage| usage.node);
+    own.iter().chain(context.stream_usages).any(|node| !node.fields().is_empty())
 }
 
 fn read_shape<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> Result<(), Error> {

@@ -115,8 +115,15 @@ impl<'a> Counts<'a> {
                     let cost = ProviderCost::dollars(value, provider);
                     self.cost = cost.or_else(|| ProviderCost::total(value, provider)).or(self.cost);
                 }
-                "type" | "cost_details" | "is_byok" | "num_sources_used" | "queue_time" | "prompt_time"
-                | "completion_time" | "total_time" | "num_server_side_tools_used" => {}
+                "type"
+                | "cost_details"
+                | "is_byok"
+                | "num_sources_used"
+                | "queue_time"
+                | "prompt_time"
+                | "completion_time"
+                | "total_time"
+                | "num_server_side_tools_used" => {}
                 _ => self.has_unknown_field = true,
             }
         }
@@ -131,12 +138,20 @@ impl<'a> Counts<'a> {
                 "cache_write_tokens" | "cache_creation_input_tokens" | "cache_creation_tokens" => {
                     self.see_written(count(name, value)?);
                 }
-                "cached_tokens_details" => self.cached_by_modality = by_modality(name, value)?.0,
+                "cached_tokens_details" => {
+                    for (name, value) in object(name, value)? {
+                        self.has_unknown_field |= !see_modality(&mut self.cached_by_modality, name, *value)?;
+                    }
+                }
                 "cache_creation_token_details" => {
                     for (name, value) in object(name, value)? {
                         match *name {
-                            "ephemeral_5m_input_tokens" => self.written_5m = count(name, *value)?.unwrap_or(0),
-                            "ephemeral_1h_input_tokens" => self.written_1h = count(name, *value)?.unwrap_or(0),
+                            "ephemeral_5m_input_tokens" => {
+                                self.written_5m = count(name, *value)?.unwrap_or(0);
+                            }
+                            "ephemeral_1h_input_tokens" => {
+                                self.written_1h = count(name, *value)?.unwrap_or(0);
+                            }
                             _ => self.has_unknown_field = true,
                         }
                     }
@@ -218,7 +233,8 @@ impl<'a> Counts<'a> {
         record.flags.insert_if(Flag::UnknownUsageField, self.has_unknown_field);
         record.dimensions.prompt_tokens_total = prompt;
         self.settle_input(prompt, family, record)?;
-        let is_outside = self.reasoning > 0 && self.reasoning_is_outside(prompt, completion, family, provider);
+        let is_outside =
+            self.reasoning > 0 && self.reasoning_is_outside(prompt, completion, family, provider);
         self.settle_output(prompt, completion, is_outside, family, record)?;
         self.settle_tools(&mut record.quantities)
     }
@@ -284,16 +300,7 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// Counts by the names `text_tokens`, `audio_tokens` …; the second value tells of names that are none.
-fn by_modality(parent: &str, node: Node<'_>) -> Result<(ByModality, bool), Error> {
-    let (mut counts, mut unknown) = ([0; 5], false);
-    for (name, value) in object(parent, node)? {
-        unknown |= !see_modality(&mut counts, name, *value)?;
-    }
-    Ok((counts, unknown))
-}
-
-/// Takes a counter over if its name is a modality's, and tells whether it is.
+/// Takes a counter over if its name is that of a modality (`text_tokens`, `audio_tokens` …), and tells whether it is.
 fn see_modality(counts: &mut ByModality, name: &str, value: Node<'_>) -> Result<bool, Error> {
     let position = match name {
         "text_tokens" => TEXT,

@@ -54,20 +54,19 @@ pub(super) struct Taken {
 pub(super) fn take(from: &mut ByModality, amount: u64, reported: ByModality) -> Taken {
     let mut taken = Taken { parts: [0; 5], is_estimated: false, is_inconsistent: false };
     let mut left = amount;
-    for position in 0..from.len() {
-        let part = reported[position].min(from[position]).min(left);
-        taken.is_inconsistent |= part < reported[position];
-        taken.parts[position] = part;
-        from[position] -= part;
-        left -= part;
+    for ((from, part), reported) in from.iter_mut().zip(&mut taken.parts).zip(reported) {
+        *part = reported.min(*from).min(left);
+        taken.is_inconsistent |= *part < reported;
+        *from -= *part;
+        left -= *part;
     }
     let places = from.iter().filter(|part| **part > 0).count();
     taken.is_estimated = left > 0 && places > 1 && left < from.iter().sum();
-    for position in 0..from.len() {
-        let part = from[position].min(left);
-        taken.parts[position] += part;
-        from[position] -= part;
-        left -= part;
+    for (from, part) in from.iter_mut().zip(&mut taken.parts) {
+        let more = left.min(*from);
+        *part += more;
+        *from -= more;
+        left -= more;
     }
     taken
 }

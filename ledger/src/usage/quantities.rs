@@ -80,6 +80,14 @@ impl Quantities {
         Ok(())
     }
 
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        for unit in self.present.iter() {
+            self.values[unit.index()] = Decimal::ZERO;
+        }
+        self.present = UnitSet::EMPTY;
+    }
+
     /// The sum of all input token units.
     #[must_use]
     pub fn input_tokens(&self) -> u64 {

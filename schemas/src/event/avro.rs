@@ -11,10 +11,10 @@ use serde_avro_fast::Schema;
 use serde_avro_fast::de::read::SliceRead;
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 
-use super::{Arena, reject};
 use super::decode::BYTES_MAX;
 use super::fields::{Field, Name};
 use super::json;
+use super::{Arena, reject};
 
 /// Reads the fields of one Avro datum into `fields`; what was read before an error stays there.
 ///
@@ -48,11 +48,14 @@ fn read_json<'a>(field: &mut Field<'a>, arena: &'a Arena) -> Result<(), Reject> 
         return Ok(());
     }
     let Node::Text(text) = field.node else {
-        return Err(reject(Reason::InvalidField, format!("`{}` must be a string that holds JSON text", field.name)));
+        return Err(reject(
+            Reason::InvalidField,
+            format!("`{}` must be a string that holds JSON text", field.name),
+        ));
     };
     field.raw = text.trim_matches([' ', '\t', '\n', '\r']);
-    (field.node, field.line_break) =
-        json::value(field.raw, 1, arena).map_err(|inner| reject(inner.reason, format!("`{}`: {}", field.name, inner.detail)))?;
+    (field.node, field.line_break) = json::value(field.raw, 1, arena)
+        .map_err(|inner| reject(inner.reason, format!("`{}`: {}", field.name, inner.detail)))?;
     Ok(())
 }
 
@@ -227,7 +230,11 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node<'a>, E> {
         let text = value.to_string();
-        Ok(if value.is_finite() { self.number(&text) } else { Node::Text(self.context.arena.alloc_str(&text)) })
+        Ok(if value.is_finite() {
+            self.number(&text)
+        } else {
+            Node::Text(self.context.arena.alloc_str(&text))
+        })
     }
 
     fn visit_borrowed_str<E: serde::de::Error>(self, text: &'a str) -> Result<Node<'a>, E> {
@@ -265,7 +272,10 @@ impl<'a> Visitor<'a> for Value<'_, 'a> {
             fields.push((name, map.next_value_seed(self.inner())?));
         }
         if let Some(name) = json::duplicate(&fields) {
-            return Err(A::Error::custom(format_args!("name `{}` stands twice in one map", name.escape_debug())));
+            return Err(A::Error::custom(format_args!(
+                "name `{}` stands twice in one map",
+                name.escape_debug()
+            )));
         }
         Ok(Node::Object(fields.into_bump_slice()))
     }

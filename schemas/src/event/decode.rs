@@ -177,7 +177,8 @@ impl Decoder {
                 }
                 _ => return None,
             };
-            let clipped: String = text.chars().filter(|character| !character.is_control()).take(128).collect();
+            let clipped: String =
+                text.chars().filter(|character| !character.is_control()).take(128).collect();
             Some(secret::redact_text(&clipped))
         };
         Peek { event_id: text(Name::EventId), customer: text(Name::Customer), team: text(Name::Team) }
@@ -298,7 +299,9 @@ fn layout(value: &[u8]) -> Layout {
 fn credential(value: &[u8], found: &[Field<'_>], complete: bool) -> Option<String> {
     if secret::suspicious(value) {
         if complete && layout(value) == Layout::Binary {
-            if let Some(field) = found.iter().find(|field| has_credential(field.name) || node_has_credential(&field.node)) {
+            if let Some(field) =
+                found.iter().find(|field| has_credential(field.name) || node_has_credential(&field.node))
+            {
                 return Some(format!("in `{}`", secret::redact_text(field.name)));
             }
         } else if let Some(span) = secret::by_prefix(value, layout(value)).first() {
@@ -317,7 +320,9 @@ fn node_has_credential(node: &Node<'_>) -> bool {
         Node::Null | Node::Bool(_) | Node::Number(_) => false,
         Node::Text(text) => has_credential(text),
         Node::List(items) => items.iter().any(node_has_credential),
-        Node::Object(fields) => fields.iter().any(|(name, node)| has_credential(name) || node_has_credential(node)),
+        Node::Object(fields) => {
+            fields.iter().any(|(name, node)| has_credential(name) || node_has_credential(node))
+        }
     }
 }
 
@@ -328,7 +333,9 @@ fn in_key(value: &[u8], found: &[Field<'_>], complete: bool) -> Vec<Range<usize>
             let text = if raw.is_empty() { text } else { raw };
             within(text.as_bytes(), value).into_iter().collect()
         }
-        None if !complete && layout(value) == Layout::Text => strings_named(value, Name::Key.name()).collect(),
+        None if !complete && layout(value) == Layout::Text => {
+            strings_named(value, Name::Key.name()).collect()
+        }
         _ => Vec::new(),
     };
     let random = |place: Range<usize>| {
@@ -348,9 +355,12 @@ fn within(part: &[u8], whole: &[u8]) -> Option<Range<usize>> {
 /// Where strings stand behind this name, in JSON that may be broken anywhere.
 fn strings_named(value: &[u8], name: &str) -> impl Iterator<Item = Range<usize>> {
     let quoted = format!("\"{name}\"");
-    let starts: Vec<usize> = memchr::memmem::find_iter(value, quoted.as_bytes()).map(|at| at + quoted.len()).collect();
+    let starts: Vec<usize> =
+        memchr::memmem::find_iter(value, quoted.as_bytes()).map(|at| at + quoted.len()).collect();
     starts.into_iter().filter_map(|start| {
-        let gap = |from: usize| from + value.iter().skip(from).take_while(|byte| byte.is_ascii_whitespace()).count();
+        let gap = |from: usize| {
+            from + value.iter().skip(from).take_while(|byte| byte.is_ascii_whitespace()).count()
+        };
         let colon = gap(start);
         let quote = gap(colon + 1);
         if value.get(colon) != Some(&b':') || value.get(quote) != Some(&b'"') {
@@ -362,7 +372,8 @@ fn strings_named(value: &[u8], name: &str) -> impl Iterator<Item = Range<usize>>
             escaped = *byte == b'\\' && !escaped;
             ends
         };
-        let end = value.iter().skip(quote + 1).position(ends).map_or(value.len(), |length| quote + 1 + length);
+        let end =
+            value.iter().skip(quote + 1).position(ends).map_or(value.len(), |length| quote + 1 + length);
         Some(quote + 1..end)
     })
 }

@@ -48,8 +48,9 @@ impl Encoder {
     /// Only where the built-in schema is broken, which a test rules out.
     pub fn new() -> Result<Self, EncodeError> {
         let schema = Schema::parse_str(USAGE_V1_AVSC)?;
-        let fast: serde_avro_fast::Schema =
-            USAGE_V1_AVSC.parse().map_err(|error: serde_avro_fast::schema::SchemaError| EncodeError::Avro(error.into()))?;
+        let fast: serde_avro_fast::Schema = USAGE_V1_AVSC
+            .parse()
+            .map_err(|error: serde_avro_fast::schema::SchemaError| EncodeError::Avro(error.into()))?;
         let fingerprint = *fast.rabin_fingerprint();
         Ok(Self { schema, fingerprint })
     }
@@ -135,7 +136,10 @@ impl Serialize for Wire<'_, '_> {
             Field::Cost(cost) => {
                 let source = cost.source.map(|source| ("source", source));
                 let pairs: Vec<_> =
-                    [Some(("amount", cost.amount)), Some(("currency", cost.currency)), source].into_iter().flatten().collect();
+                    [Some(("amount", cost.amount)), Some(("currency", cost.currency)), source]
+                        .into_iter()
+                        .flatten()
+                        .collect();
                 map.serialize_entry(name, &Pairs(&pairs))
             }
         })?;

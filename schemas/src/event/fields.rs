@@ -7,9 +7,9 @@ use ledger::event::{
 use ledger::reject::{Reason, Reject};
 use ledger::usage::Node;
 
-use super::{Arena, reject};
 use super::number::{Integer, integer, is_decimal};
 use super::time::parse_rfc3339;
+use super::{Arena, reject};
 
 /// Most labels on one event.
 const TAGS_MAX: usize = 16;
@@ -117,7 +117,8 @@ const fn slot(name: &[u8]) -> usize {
     match name {
         [] => 0,
         [first, .., last] => {
-            (name.len() * 54 + *first as usize * 6 + *last as usize * 28 + name[name.len() / 2] as usize) % SLOT_COUNT
+            (name.len() * 54 + *first as usize * 6 + *last as usize * 28 + name[name.len() / 2] as usize)
+                % SLOT_COUNT
         }
         [only] => *only as usize % SLOT_COUNT,
     }
@@ -141,7 +142,11 @@ static SLOTS: [Option<(Name, &str)>; SLOT_COUNT] = {
 ///
 /// # Errors
 /// The first rule that is broken; the detail names the field.
-pub(super) fn event<'a>(fields: &[Field<'a>], log_time: Millis, arena: &'a Arena) -> Result<UsageEvent<'a>, Reject> {
+pub(super) fn event<'a>(
+    fields: &[Field<'a>],
+    log_time: Millis,
+    arena: &'a Arena,
+) -> Result<UsageEvent<'a>, Reject> {
     let fields = Fields::by_name(fields)?;
     let usage = fields.json(Name::Usage)?;
     let units = fields.units(arena)?;
@@ -194,12 +199,17 @@ pub(super) fn event<'a>(fields: &[Field<'a>], log_time: Millis, arena: &'a Arena
 type Units<'a> = &'a [(&'a str, &'a str)];
 
 /// At most one of the two: an empty object beside a filled one counts as absent.
-fn one_of<'a>(usage: Option<Json<'a>>, units: Option<Units<'a>>) -> Result<(Option<Json<'a>>, Option<Units<'a>>), Reject> {
+fn one_of<'a>(
+    usage: Option<Json<'a>>,
+    units: Option<Units<'a>>,
+) -> Result<(Option<Json<'a>>, Option<Units<'a>>), Reject> {
     let (Some(json), Some(quantities)) = (usage, units) else { return Ok((usage, units)) };
     match (json.node.fields().is_empty(), quantities.is_empty()) {
         (true, false) => Ok((None, units)),
         (_, true) => Ok((usage, None)),
-        (false, false) => Err(reject(Reason::UsageAndUnits, "both `usage` and `units` are given: send exactly one of them")),
+        (false, false) => {
+            Err(reject(Reason::UsageAndUnits, "both `usage` and `units` are given: send exactly one of them"))
+        }
     }
 }
 
@@ -310,7 +320,10 @@ impl<'a> Fields<'a> {
     }
 
     fn attempt(&self) -> Result<u32, Reject> {
-        Ok(self.integer(Name::Attempt, 1, ATTEMPT_MAX)?.and_then(|value| u32::try_from(value).ok()).unwrap_or(1))
+        Ok(self
+            .integer(Name::Attempt, 1, ATTEMPT_MAX)?
+            .and_then(|value| u32::try_from(value).ok())
+            .unwrap_or(1))
     }
 
     fn status(&self) -> Result<Option<u16>, Reject> {
@@ -324,12 +337,21 @@ impl<'a> Fields<'a> {
             Some(Node::Number(text)) => match integer(text) {
                 Integer::Whole(value) if value >= MILLIS_MIN => value,
                 Integer::Whole(_) => {
-                    return Err(invalid_time("is an integer below 10^11: it counts milliseconds since 1970, not seconds"));
+                    return Err(invalid_time(
+                        "is an integer below 10^11: it counts milliseconds since 1970, not seconds",
+                    ));
                 }
                 Integer::Beyond => return Err(invalid_time("is out of range")),
-                Integer::Fraction => return Err(invalid(Name::OccurredAt, "must be a whole number of milliseconds")),
+                Integer::Fraction => {
+                    return Err(invalid(Name::OccurredAt, "must be a whole number of milliseconds"));
+                }
             },
-            _ => return Err(invalid(Name::OccurredAt, "must be RFC 3339 text or whole milliseconds since 1970")),
+            _ => {
+                return Err(invalid(
+                    Name::OccurredAt,
+                    "must be RFC 3339 text or whole milliseconds since 1970",
+                ));
+            }
         };
         if millis < OCCURRED_AT_MIN {
             return Err(invalid_time("lies before 2015-01-01"));
@@ -347,7 +369,10 @@ impl<'a> Fields<'a> {
             Some(_) => return Err(invalid(Name::Tags, "must be an object")),
         };
         if fields.len() > TAGS_MAX {
-            return Err(invalid(Name::Tags, &format!("has {} entries, at most {TAGS_MAX} are allowed", fields.len())));
+            return Err(invalid(
+                Name::Tags,
+                &format!("has {} entries, at most {TAGS_MAX} are allowed", fields.len()),
+            ));
         }
         let mut tags = ArenaVec::with_capacity_in(fields.len(), arena);
         for (tag, value) in fields {
@@ -377,7 +402,12 @@ impl<'a> Fields<'a> {
                         format!("`units.{}` is no decimal: `{}`", shown(unit), shown(text)),
                     ));
                 }
-                _ => return Err(invalid(Name::Units, &format!("must hold numbers or decimal strings, and `{}` is neither", shown(unit)))),
+                _ => {
+                    return Err(invalid(
+                        Name::Units,
+                        &format!("must hold numbers or decimal strings, and `{}` is neither", shown(unit)),
+                    ));
+                }
             }
         }
         units.sort_unstable();

@@ -37,7 +37,10 @@ pub(super) fn detect(value: &[u8], content_type: Option<&str>) -> Result<Format,
         name if name.contains("avro") => avro(value),
         name => Err(reject(
             Reason::Decode,
-            format!("content type `{}` is neither JSON nor Avro", name.escape_debug().take(80).collect::<String>()),
+            format!(
+                "content type `{}` is neither JSON nor Avro",
+                name.escape_debug().take(80).collect::<String>()
+            ),
         )),
     }
 }

@@ -61,9 +61,15 @@ pub fn content_hash(event: &UsageEvent<'_>) -> u64 {
     hash.text(Some(attempt_kind.name()));
     hash.text(*fallback_from);
     hash.text(Some(key));
-    for owner in
-        [owners.team, owners.app, owners.environment, owners.customer, owners.project, owners.end_user, owners.workflow]
-    {
+    for owner in [
+        owners.team,
+        owners.app,
+        owners.environment,
+        owners.customer,
+        owners.project,
+        owners.end_user,
+        owners.workflow,
+    ] {
         hash.text(owner);
     }
     hash.word(Some(pairs(tags, text)));
@@ -156,7 +162,8 @@ fn decimal(digits: &[u8], exponent: i64, negative: bool) -> u64 {
 
 /// Names with values, in any order.
 fn pairs(pairs: &[(&str, &str)], value: fn(&str) -> u64) -> u64 {
-    let sum = pairs.iter().fold(0_u64, |sum, (name, quantity)| sum.wrapping_add(mix(text(name), value(quantity))));
+    let sum =
+        pairs.iter().fold(0_u64, |sum, (name, quantity)| sum.wrapping_add(mix(text(name), value(quantity))));
     mix(kind::OBJECT, sum)
 }
 
@@ -173,7 +180,9 @@ fn node(value: &Node<'_>) -> u64 {
         Node::Text(characters) => text(characters),
         Node::List(items) => items.iter().fold(kind::LIST, |hash, item| mix(hash, node(item))),
         Node::Object(fields) => {
-            let sum = fields.iter().fold(0_u64, |sum, (name, value)| sum.wrapping_add(mix(text(name), node(value))));
+            let sum = fields
+                .iter()
+                .fold(0_u64, |sum, (name, value)| sum.wrapping_add(mix(text(name), node(value))));
             mix(kind::OBJECT, sum)
         }
     }

@@ -6,13 +6,15 @@ use jiter::{Jiter, JiterError, Peek};
 use ledger::reject::{Reason, Reject};
 use ledger::usage::Node;
 
-use super::{Arena, reject};
 use super::fields::{Field, Name};
+use super::{Arena, reject};
 
 /// Objects and arrays within each other, the event itself counted.
 pub(super) const DEPTH_MAX: usize = 64;
 /// Up to this many names, a duplicate is found by comparing; beyond, by sorting.
 const COMPARED_MAX: usize = 32;
+/// Up to this many names, comparing each with each costs less than sorting.
+const SORTED_MIN: usize = 8;
 
 /// Reads the fields of one JSON object into `fields`; what was read before an error stays there.
 /// Returns how deep the nesting went.
@@ -44,7 +46,9 @@ pub(super) fn value<'a>(text: &'a str, depth: usize, arena: &'a Arena) -> Result
 /// Whether a string has a control character: `Some(true)` for those that are only refused in contract
 /// fields (tab and line breaks), `Some(false)` for those that are refused everywhere.
 pub(super) fn control(text: &str) -> Option<bool> {
-    let suspicious = text.bytes().any(|byte| byte < 0x20 || byte == 0x7F || byte == 0xC2);
+    // Without an early exit, so that it is done many bytes at a time.
+    let suspicious =
+        text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == 0x7F) | (byte == 0xC2));
     if !suspicious {
         return None;
     }
@@ -60,8 +64,9 @@ pub(super) fn control(text: &str) -> Option<bool> {
 
 /// Finds a name that an object has twice.
 pub(super) fn duplicate<'a, T>(fields: &[(&'a str, T)]) -> Option<&'a str> {
-    if fields.len() < 2 {
-        return None;
+    if fields.len() <= SORTED_MIN {
+        let earlier = |at: usize, name: &str| fields.iter().take(at).any(|(other, _)| *other == name);
+        return fields.iter().enumerate().find_map(|(at, (name, _))| earlier(at, name).then_some(*name));
     }
     let mut names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
@@ -119,7 +124,8 @@ impl<'a> Reader<'a> {
         }
         self.deepest = 1;
         let mut seen = Seen::default();
-        let mut raw_name = self.json.next_object_bytes().map_err(|error| broken(&error))?.map(start_and_length);
+        let mut raw_name =
+            self.json.next_object_bytes().map_err(|error| broken(&error))?.map(start_and_length);
         while let Some(place) = raw_name {
             self.line_break = false;
             let name = self.string(place)?;
@@ -163,7 +169,9 @@ impl<'a> Reader<'a> {
                 self.json.known_null().map_err(|error| broken(&error))?;
                 Node::Null
             }
-            Peek::True | Peek::False => Node::Bool(self.json.known_bool(peek).map_err(|error| broken(&error))?),
+            Peek::True | Peek::False => {
+                Node::Bool(self.json.known_bool(peek).map_err(|error| broken(&error))?)
+            }
             _ => {
                 let start = self.json.current_index();
                 self.json.known_number_bytes(peek).map_err(|error| broken(&error))?;
@@ -184,7 +192,8 @@ impl<'a> Reader<'a> {
         self.enter(depth)?;
         let mut fields = ArenaVec::with_capacity_in(8, self.arena);
         let mut seen = Seen::default();
-        let mut raw_name = self.json.next_object_bytes().map_err(|error| broken(&error))?.map(start_and_length);
+        let mut raw_name =
+            self.json.next_object_bytes().map_err(|error| broken(&error))?.map(start_and_length);
         while let Some(place) = raw_name {
             let name = self.string(place)?;
             if seen.again(name, fields.len(), || fields.iter().any(|(other, _)| *other == name)) {
@@ -235,7 +244,8 @@ impl<'a> Reader<'a> {
     }
 
     fn unescaped(&self, start: usize, length: usize) -> Read<&'a str> {
-        let quoted = start.checked_sub(1).and_then(|quote| self.text.get(quote..=start + length)).unwrap_or_default();
+        let quoted =
+            start.checked_sub(1).and_then(|quote| self.text.get(quote..=start + length)).unwrap_or_default();
         match serde_json::from_str::<String>(quoted) {
             Ok(text) => Ok(self.arena.alloc_str(&text)),
             Err(error) => refuse(format!("broken string at byte {start}: {error}")),

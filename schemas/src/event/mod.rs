@@ -1,22 +1,22 @@
 //! The usage event on the wire: a record in JSON or Avro becomes a [`UsageEvent`](ledger::event::UsageEvent),
 //! or one [`Reject`](ledger::reject::Reject) with a reason. Knows nothing of Kafka, HTTP or ClickHouse.
 
-pub mod decode;
-mod format;
-mod json;
 mod avro;
-mod fields;
-mod number;
-mod time;
-pub mod secret;
-pub mod hash;
+pub mod decode;
 pub mod encode;
+mod fields;
+mod format;
+pub mod hash;
+mod json;
+mod number;
+pub mod secret;
+mod time;
 
 #[cfg(test)]
 mod tests;
 
 pub use bumpalo::Bump as Arena;
-pub use decode::{Decoder, Error, Peek, Record, SchemaError, BYTES_MAX, DECODER_VERSION};
+pub use decode::{BYTES_MAX, DECODER_VERSION, Decoder, Error, Peek, Record, SchemaError};
 pub use encode::{Encoder, encode_json};
 pub use hash::{content_hash, id_hash};
 

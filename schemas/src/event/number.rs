@@ -53,7 +53,10 @@ fn exponent(text: &str) -> Option<i64> {
 
 /// Whether the text is a number of the JSON grammar.
 pub(super) fn is_decimal(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 18 && text.bytes().all(|digit| digit.is_ascii_digit()) && !text.starts_with('0')
+    !text.is_empty()
+        && text.len() <= 18
+        && text.bytes().all(|digit| digit.is_ascii_digit())
+        && !text.starts_with('0')
         || canonical(text).is_some()
 }
 
@@ -78,9 +81,8 @@ pub(super) fn integer(text: &str) -> Integer {
         return Integer::Fraction;
     }
     let Ok(zeros) = u32::try_from(exponent) else { return Integer::Beyond };
-    let magnitude = digits.iter().try_fold(0_i64, |sum, digit| {
-        sum.checked_mul(10)?.checked_sub(i64::from(digit - b'0'))
-    });
+    let magnitude =
+        digits.iter().try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_sub(i64::from(digit - b'0')));
     let scaled = magnitude.and_then(|sum| sum.checked_mul(10_i64.checked_pow(zeros)?));
     match if negative { scaled } else { scaled.and_then(i64::checked_neg) } {
         Some(value) => Integer::Whole(value),
@@ -94,7 +96,9 @@ mod tests {
 
     #[test]
     fn equal_numbers_have_one_canonical_form() {
-        for (left, right) in [("10", "10.0"), ("10", "1e1"), ("1E+1", "100e-1"), ("0", "-0.00"), ("0.5", "5e-1")] {
+        for (left, right) in
+            [("10", "10.0"), ("10", "1e1"), ("1E+1", "100e-1"), ("0", "-0.00"), ("0.5", "5e-1")]
+        {
             assert_eq!(canonical(left), canonical(right), "{left} = {right}");
         }
         assert_ne!(canonical("10"), canonical("-10"));
@@ -103,7 +107,21 @@ mod tests {
 
     #[test]
     fn only_the_json_grammar_is_a_number() {
-        for text in ["", "-", "+1", ".5", "5.", "01", "1e", "1e+", "0x1", "NaN", "1 ", "1_000", "1e99999999999999999999"] {
+        for text in [
+            "",
+            "-",
+            "+1",
+            ".5",
+            "5.",
+            "01",
+            "1e",
+            "1e+",
+            "0x1",
+            "NaN",
+            "1 ",
+            "1_000",
+            "1e99999999999999999999",
+        ] {
             assert!(!is_decimal(text), "{text}");
         }
         for text in ["0", "-0", "12", "0.5", "7.5e-08", "1E9"] {

@@ -19,7 +19,7 @@ pub const REDACTED: &str = "[redacted]";
 
 /// A record without any of these has no credential by prefix: escaped ASCII begins with the last one.
 static FINDERS: LazyLock<[Finder<'static>; 5]> =
-    LazyLock::new(|| ["sk-", "AIza", "AKIA", "Bearer ", r"\u00"].map(|text| Finder::new(text)));
+    LazyLock::new(|| ["sk-", "AIza", "AKIA", "Bearer ", r"\u00"].map(Finder::new));
 
 /// What may stand before a word in these bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub(super) fn by_prefix(bytes: &[u8], layout: Layout) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let mut at = 0;
     while at < letters.len() {
-        let length = credential(&letters, at).filter(|length| begins_word(&letters, at, *length, bytes, layout));
+        let length =
+            credential(&letters, at).filter(|length| begins_word(&letters, at, *length, bytes, layout));
         match length {
             Some(length) => {
                 spans.push(span(&letters, at, at + length, bytes.len()));
@@ -157,7 +158,8 @@ fn span(letters: &[Letter], start: usize, end: usize, length: usize) -> Range<us
 fn credential(letters: &[Letter], at: usize) -> Option<usize> {
     let rest = letters.get(at..)?;
     let prefix = PREFIXES.iter().find(|prefix| {
-        rest.len() >= prefix.len() && prefix.chars().zip(rest).all(|(expected, letter)| letter.value == expected)
+        rest.len() >= prefix.len()
+            && prefix.chars().zip(rest).all(|(expected, letter)| letter.value == expected)
     })?;
     let dots = *prefix == "Bearer ";
     let body = rest.get(prefix.len()..)?;
@@ -184,7 +186,9 @@ fn begins_word(letters: &[Letter], at: usize, length: usize, bytes: &[u8], layou
 /// Whether the bytes before `start` may be the length of a string that begins there and holds `length` bytes.
 fn is_string_length(bytes: &[u8], start: usize, length: usize) -> bool {
     (1..=3).any(|width| {
-        let Some(digits) = start.checked_sub(width).and_then(|from| bytes.get(from..start)) else { return false };
+        let Some(digits) = start.checked_sub(width).and_then(|from| bytes.get(from..start)) else {
+            return false;
+        };
         let zigzag = digits.iter().rev().fold(0_usize, |sum, digit| (sum << 7) | usize::from(digit & 0x7F));
         let continued = digits.iter().rev().skip(1).all(|digit| digit & 0x80 != 0);
         let ends = digits.last().is_some_and(|digit| digit & 0x80 == 0);

@@ -11,7 +11,8 @@ use jiff::tz::Offset;
 pub(super) fn parse_rfc3339(text: &str) -> Result<i64, &'static str> {
     const SHAPE: &str = "is no RFC 3339 timestamp such as 2025-06-01T12:00:00Z";
     let Some((local, rest)) = text.as_bytes().split_at_checked(19) else { return Err(SHAPE) };
-    let [y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T' | b't', h0, h1, b':', mi0, mi1, b':', s0, s1] = local
+    let [y0, y1, y2, y3, b'-', mo0, mo1, b'-', d0, d1, b'T' | b't', h0, h1, b':', mi0, mi1, b':', s0, s1] =
+        local
     else {
         return Err(SHAPE);
     };
@@ -32,7 +33,8 @@ pub(super) fn parse_rfc3339(text: &str) -> Result<i64, &'static str> {
     let (millis, rest) = fraction(rest).ok_or(SHAPE)?;
     let offset = offset(rest)?;
     let year = i16::from(century) * 100 + i16::from(year);
-    let local = DateTime::new(year, month, day, hour, minute, second, 0).map_err(|_| "names a day or time that does not exist")?;
+    let local = DateTime::new(year, month, day, hour, minute, second, 0)
+        .map_err(|_| "names a day or time that does not exist")?;
     let instant = offset.to_timestamp(local).map_err(|_| "is out of range")?;
     Ok(instant.as_millisecond() + millis)
 }
@@ -53,7 +55,11 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
         return None;
     }
     let (fraction, rest) = digits.split_at(length);
-    let millis = fraction.iter().chain([b'0', b'0'].iter()).take(3).fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let millis = fraction
+        .iter()
+        .chain([b'0', b'0'].iter())
+        .take(3)
+        .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     Some((millis, rest))
 }
 
@@ -67,7 +73,8 @@ fn offset(rest: &[u8]) -> Result<Offset, &'static str> {
                 return Err("has an offset that does not exist");
             };
             let seconds = i32::from(hours) * 3600 + i32::from(minutes) * 60;
-            Offset::from_seconds(if *sign == b'-' { -seconds } else { seconds }).map_err(|_| "has an offset that does not exist")
+            Offset::from_seconds(if *sign == b'-' { -seconds } else { seconds })
+                .map_err(|_| "has an offset that does not exist")
         }
         _ => Err("has a malformed offset: end it with Z or an offset such as +02:00"),
     }
@@ -93,8 +100,13 @@ mod tests {
 
     #[test]
     fn a_fraction_is_truncated_to_the_millisecond() {
-        for (fraction, millis) in [(".1", 100), (".12", 120), (".123", 123), (".1239999", 123), (".000999999999999", 0)] {
-            assert_eq!(parse_rfc3339(&format!("2025-06-01T12:00:00{fraction}Z")), Ok(1_748_779_200_000 + millis));
+        for (fraction, millis) in
+            [(".1", 100), (".12", 120), (".123", 123), (".1239999", 123), (".000999999999999", 0)]
+        {
+            assert_eq!(
+                parse_rfc3339(&format!("2025-06-01T12:00:00{fraction}Z")),
+                Ok(1_748_779_200_000 + millis)
+            );
         }
     }
 

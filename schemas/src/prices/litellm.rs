@@ -133,7 +133,8 @@ impl Import {
     fn merge(&mut self, row: &mut ModelRow, draft: Draft<'_>) {
         if draft.name.size.is_none() {
             let says_same = |prices: &[_]| {
-                prices.len() == row.prices.len() && draft.prices.iter().all(|price| row.prices.contains(price))
+                prices.len() == row.prices.len()
+                    && draft.prices.iter().all(|price| row.prices.contains(price))
             };
             if says_same(&draft.prices) && draft.multipliers == row.multipliers {
                 self.summary.repeated += 1;

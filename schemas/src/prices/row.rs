@@ -244,7 +244,8 @@ impl<'a> Row<'a> {
             })?,
         };
         let prices: Result<_, _> = self.prices.into_iter().map(PriceText::into_domain).collect();
-        let multipliers: Result<_, _> = self.multipliers.into_iter().map(MultiplierText::into_domain).collect();
+        let multipliers: Result<_, _> =
+            self.multipliers.into_iter().map(MultiplierText::into_domain).collect();
         let minimums: Result<_, _> = self.minimums.into_iter().map(MinimumText::into_domain).collect();
         Ok(ModelRow {
             prices: prices.map_err(invalid)?,
@@ -286,7 +287,7 @@ impl PriceText {
         let unit = parse_unit(&self.unit)?;
         let per = self.per.0.to_i64().and_then(|per| u64::try_from(per).ok()).filter(|per| *per > 0);
         let per = per.ok_or_else(|| format!("{unit}: `per` is a whole number from 1, not {}", self.per.0))?;
-        let conditions = self.when.into_domain().map_err(|detail| format!("{unit}: {detail}"))?;
+        let conditions = self.when.to_domain().map_err(|detail| format!("{unit}: {detail}"))?;
         Ok(Price { unit, amount: self.amount.0, per, conditions })
     }
 }
@@ -297,7 +298,7 @@ impl MultiplierText {
     }
 
     fn into_domain(self) -> Result<Multiplier, String> {
-        Ok(Multiplier { factor: self.factor.0, conditions: self.when.into_domain()? })
+        Ok(Multiplier { factor: self.factor.0, conditions: self.when.to_domain()? })
     }
 }
 
@@ -313,10 +314,10 @@ impl MinimumText {
 
 impl When {
     fn is_empty(&self) -> bool {
-        self.clone_into_domain().is_ok_and(|conditions| conditions == Conditions::default())
+        self.to_domain().is_ok_and(|conditions| conditions == Conditions::default())
     }
 
-    fn clone_into_domain(&self) -> Result<Conditions, String> {
+    fn to_domain(&self) -> Result<Conditions, String> {
         Ok(Conditions {
             service_tier: self.service_tier.clone(),
             processing: self.processing.clone(),
@@ -341,10 +342,6 @@ impl When {
                 .map(|window| parse_window(&window.hours, &window.weekdays))
                 .collect::<Result<_, _>>()?,
         })
-    }
-
-    fn into_domain(self) -> Result<Conditions, String> {
-        self.clone_into_domain()
     }
 
     fn of(conditions: &Conditions) -> Self {
@@ -389,6 +386,8 @@ pub(super) fn parse_window(hours: &str, weekdays: &[u8]) -> Result<Window, Strin
     };
     let ends = hours.split_once('-').and_then(|(from, to)| minutes(from).zip(minutes(to)));
     ends.and_then(|(from, to)| Window::new(weekdays, from, to)).ok_or_else(|| {
-        format!("{hours:?} on {weekdays:?} is no window; write `04:00-06:00` and weekdays from 1 (Monday) to 7")
+        format!(
+            "{hours:?} on {weekdays:?} is no window; write `04:00-06:00` and weekdays from 1 (Monday) to 7"
+        )
     })
 }

@@ -119,7 +119,11 @@ fn a_credential_in_an_unknown_avro_field_is_found_and_a_word_is_not_taken_for_on
 #[test]
 fn redacted_avro_is_still_the_same_record_without_its_credential() {
     let decoder = registry();
-    for secret in ["sk-exampleexampleexample", "see Bearer example.example.example", "AKIAexampleexample00 and AIzaexampleexampleexample"] {
+    for secret in [
+        "sk-exampleexampleexample",
+        "see Bearer example.example.example",
+        "AKIAexampleexample00 and AIzaexampleexampleexample",
+    ] {
         let bytes = by_other_schema(secret, no_usage());
         let redacted = decoder.redact(&record(&bytes)).into_owned();
         assert_eq!(redacted.len(), bytes.len());
@@ -181,7 +185,8 @@ fn a_cloud_event_carries_the_event_in_its_data() {
         with(r#""usage":{"a" : 1}"#)
     );
     let decoder = Decoder::new().unwrap();
-    for content_type in [None, Some("application/cloudevents+json; charset=utf-8"), Some("application/json")] {
+    for content_type in [None, Some("application/cloudevents+json; charset=utf-8"), Some("application/json")]
+    {
         let record = Record { content_type, ..record(envelope.as_bytes()) };
         let event = decoder.decode(record, &arena).unwrap();
         assert_eq!((event.event_id, event.usage.unwrap().text), ("e1", r#"{"a" : 1}"#));

@@ -30,7 +30,8 @@ fn every_example_survives_json_and_both_avro_encodings() {
             encoder.avro_single_object(&event).unwrap(),
             encoder.avro_confluent(7, &event).unwrap(),
         ] {
-            let again = decoder.decode(record(&encoded), &arena).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let again =
+                decoder.decode(record(&encoded), &arena).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(again, event, "{name}");
             assert_eq!(content_hash(&again), content_hash(&event), "{name}");
         }
@@ -52,7 +53,12 @@ fn every_rejected_fixture_is_refused_for_the_reason_in_its_name() {
 fn an_instant_in_milliseconds_and_with_an_offset_has_one_content_hash() {
     let decoder = Decoder::new().unwrap();
     let arena = Arena::new();
-    let variants = ["\"2025-11-24T10:15:30.123Z\"", "\"2025-11-24T12:15:30.1239+02:00\"", "1763979330123", "1.763979330123e12"];
+    let variants = [
+        "\"2025-11-24T10:15:30.123Z\"",
+        "\"2025-11-24T12:15:30.1239+02:00\"",
+        "1763979330123",
+        "1.763979330123e12",
+    ];
     let hashes: Vec<u64> = variants
         .map(|time| {
             let json = arena.alloc_str(&replaced("occurred_at", time));

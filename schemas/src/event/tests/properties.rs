@@ -24,21 +24,38 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 20, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(text(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+            prop::collection::btree_map(text(), inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
 }
 
 fn object() -> impl Strategy<Value = Value> {
-    prop::collection::btree_map(text(), value(), 0..5).prop_map(|map| Value::Object(map.into_iter().collect()))
+    prop::collection::btree_map(text(), value(), 0..5)
+        .prop_map(|map| Value::Object(map.into_iter().collect()))
 }
 
 /// An event that the decoder accepts, as JSON.
 fn event() -> impl Strategy<Value = Map<String, Value>> {
     let required = (text(), text(), 1_420_070_400_000_i64..1_764_000_000_000, text(), text(), text(), text());
-    let names = ["team", "customer", "end_user", "alias", "route", "service_tier", "error_class", "gateway", "fallback_from"];
+    let names = [
+        "team",
+        "customer",
+        "end_user",
+        "alias",
+        "route",
+        "service_tier",
+        "error_class",
+        "gateway",
+        "fallback_from",
+    ];
     let texts = prop::collection::vec(prop::option::of(text()), names.len());
-    let counts = (prop::option::of(1..i32::MAX), prop::option::of(0..1000_u16), prop::option::of(0..i64::MAX), any::<Option<bool>>());
+    let counts = (
+        prop::option::of(1..i32::MAX),
+        prop::option::of(0..1000_u16),
+        prop::option::of(0..i64::MAX),
+        any::<Option<bool>>(),
+    );
     let tags = prop::collection::btree_map(text(), text(), 0..17);
     let quantities = prop_oneof![
         Just((Value::Null, Value::Null)),
@@ -186,7 +203,9 @@ proptest! {
 fn survives(bytes: &[u8]) {
     let decoder = Decoder::new().unwrap();
     let arena = Arena::new();
-    for content_type in [None, Some("application/json"), Some("application/avro"), Some("application/cloudevents+json")] {
+    for content_type in
+        [None, Some("application/json"), Some("application/avro"), Some("application/cloudevents+json")]
+    {
         let record = Record { content_type, ..record(bytes) };
         let decoded = decoder.decode(record, &arena);
         if let Ok(event) = &decoded {

@@ -48,7 +48,8 @@ fn the_json_schema_has_every_field_and_requires_the_same_ones() {
     names.sort_unstable();
     contract.sort_unstable();
     assert_eq!(names, contract);
-    let required: Vec<&str> = schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let required: Vec<&str> =
+        schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     for name in Name::ALL {
         assert_eq!(name.is_required(), required.contains(&name.name()), "{}", name.name());
         let nullable = jsonschema::validator_for(&properties[name.name()]).unwrap().is_valid(&Value::Null);

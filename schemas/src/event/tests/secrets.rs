@@ -23,7 +23,9 @@ fn a_prefix_counts_with_sixteen_characters_behind_it() {
     for prefix in ["sk-", "sk-ant-", "sk-proj-", "AIza", "AKIA", "Bearer "] {
         assert!(is_secret(&with(&format!(r#""team":"{prefix}{SIXTEEN}""#))), "{prefix}");
     }
-    for name in ["sk-prod", "sk-exampleexample0", "AIzaexample", "AKIA", "Bearer token", "Bearer  exampleexample00"] {
+    for name in
+        ["sk-prod", "sk-exampleexample0", "AIzaexample", "AKIA", "Bearer token", "Bearer  exampleexample00"]
+    {
         assert!(!is_secret(&with(&format!(r#""team":"{name}""#))), "{name}");
     }
     assert!(is_secret(&with(r#""team":"Bearer a.b.c.d.e.f.g.h.i""#)));
@@ -32,10 +34,23 @@ fn a_prefix_counts_with_sixteen_characters_behind_it() {
 
 #[test]
 fn a_prefix_counts_only_at_the_start_of_a_word() {
-    for text in ["risk-assessment-of-something", "tusk-exampleexample00", "ésk-exampleexample00", "1sk-exampleexample00", "XAKIAexampleexample00"] {
+    for text in [
+        "risk-assessment-of-something",
+        "tusk-exampleexample00",
+        "ésk-exampleexample00",
+        "1sk-exampleexample00",
+        "XAKIAexampleexample00",
+    ] {
         assert!(!is_secret(&with(&format!(r#""team":"{text}""#))), "{text}");
     }
-    for text in ["key=sk-exampleexample00", "my_sk-exampleexample00", "“sk-exampleexample00”", r"a\nsk-exampleexample00", r"a\/sk-exampleexample00", r#"{\"k\":\"sk-exampleexample00\"}"#] {
+    for text in [
+        "key=sk-exampleexample00",
+        "my_sk-exampleexample00",
+        "“sk-exampleexample00”",
+        r"a\nsk-exampleexample00",
+        r"a\/sk-exampleexample00",
+        r#"{\"k\":\"sk-exampleexample00\"}"#,
+    ] {
         assert!(is_secret(&with(&format!(r#""team":"{text}""#))), "{text}");
     }
 }
@@ -63,7 +78,13 @@ fn every_string_is_checked_wherever_it_stands() {
 
 #[test]
 fn an_escaped_credential_is_one_too() {
-    for text in [r"\u0073k-exampleexample00", r"sk\u002dexampleexample00", r"s\u006B-exampleexample0\u0030", r"\u0041KIAexampleexample00", r"Bearer\u0020exampleexample00"] {
+    for text in [
+        r"\u0073k-exampleexample00",
+        r"sk\u002dexampleexample00",
+        r"s\u006B-exampleexample0\u0030",
+        r"\u0041KIAexampleexample00",
+        r"Bearer\u0020exampleexample00",
+    ] {
         assert!(is_secret(&with(&format!(r#""team":"{text}""#))), "{text}");
         assert!(is_secret(&with(&format!(r#""{text}":1"#))), "{text}");
     }
@@ -93,7 +114,8 @@ fn a_secret_wins_over_every_other_fault() {
 
 #[test]
 fn a_random_key_is_a_secret_and_a_label_or_a_hash_is_not() {
-    for key in ["qW3eR5tY7uI9oP1aS2dF4gH6", "gateway:qW3eR5tY7uI9oP1aS2dF4gH6", "qW3e+5tY/uI9oP_aS2dF-gH6xx"] {
+    for key in ["qW3eR5tY7uI9oP1aS2dF4gH6", "gateway:qW3eR5tY7uI9oP1aS2dF4gH6", "qW3e+5tY/uI9oP_aS2dF-gH6xx"]
+    {
         assert!(is_secret(&replaced("key", &format!("\"{key}\""))), "{key}");
         assert!(!is_secret(&with(&format!(r#""team":"{key}""#))), "only `key` is judged by entropy: {key}");
     }
@@ -131,7 +153,9 @@ fn a_random_key_is_found_in_broken_json_too() {
 #[test]
 fn redacted_json_is_the_same_event_without_its_credential() {
     let decoder = Decoder::new().unwrap();
-    let json = with(r#""team":"a sk-ant-exampleexample00 b","app":"\u0041KIAexampleexample00","unknown":{"x":"Bearer exampleexample.00"}"#);
+    let json = with(
+        r#""team":"a sk-ant-exampleexample00 b","app":"\u0041KIAexampleexample00","unknown":{"x":"Bearer exampleexample.00"}"#,
+    );
     let redacted = String::from_utf8(decoder.redact(&record(json.as_bytes())).into_owned()).unwrap();
     assert_eq!(redacted, with(r#""team":"a [redacted] b","app":"[redacted]","unknown":{"x":"[redacted]"}"#));
     accepts(&redacted);
@@ -155,13 +179,20 @@ fn peek_tells_what_it_can() {
     let decoder = Decoder::new().unwrap();
     let json = with(r#""customer":"acme","team":"a\u00e9""#);
     let peek = decoder.peek(&record(json.as_bytes()));
-    assert_eq!((peek.event_id.as_deref(), peek.customer.as_deref(), peek.team.as_deref()), (Some("e1"), Some("acme"), Some("aé")));
+    assert_eq!(
+        (peek.event_id.as_deref(), peek.customer.as_deref(), peek.team.as_deref()),
+        (Some("e1"), Some("acme"), Some("aé"))
+    );
     let cut = &json[..json.find("r1").unwrap()];
     assert_eq!(decoder.peek(&record(cut.as_bytes())).event_id.as_deref(), Some("e1"));
     let broken = format!("?{json}");
     assert_eq!(decoder.peek(&record(broken.as_bytes())).customer.as_deref(), Some("acme"));
     assert_eq!(decoder.peek(&record(b"")), crate::event::Peek::default());
-    assert_eq!(decoder.peek(&Record { value: None, content_type: None, log_time: LOG_TIME }), crate::event::Peek::default());
-    let nested = SMALLEST.replace("\"model\"", "\"other\"").replacen('{', r#"{"context":{"team":"nested"},"#, 1);
+    assert_eq!(
+        decoder.peek(&Record { value: None, content_type: None, log_time: LOG_TIME }),
+        crate::event::Peek::default()
+    );
+    let nested =
+        SMALLEST.replace("\"model\"", "\"other\"").replacen('{', r#"{"context":{"team":"nested"},"#, 1);
     assert_eq!(decoder.peek(&record(nested.as_bytes())).team, None);
 }

@@ -55,6 +55,7 @@ pub(super) fn read<'t>(key: &'t str, fields: &Fields<'t>) -> Draft<'t> {
     };
     let is_commitment = fields.contains_key("cost_per_second");
     for (name, raw) in fields.iter().filter(|(name, _)| is_price_key(name)) {
+        let before = (draft.prices.len(), draft.multipliers.len());
         let outcome = if is_commitment {
             Err("provisioned throughput is a commitment by the second, not the price of a request".into())
         } else {
@@ -62,7 +63,12 @@ pub(super) fn read<'t>(key: &'t str, fields: &Fields<'t>) -> Draft<'t> {
         };
         match outcome {
             Ok(()) => draft.used.push(name.clone()),
-            Err(reason) => draft.refuse(name, reason),
+            // What is refused leaves nothing behind.
+            Err(reason) => {
+                draft.prices.truncate(before.0);
+                draft.multipliers.truncate(before.1);
+                draft.refuse(name, reason);
+            }
         }
     }
     draft.set_image_conditions();
@@ -94,13 +100,13 @@ impl Draft<'_> {
             "regional_endpoint_uplift_multiplier" => self.multiply(raw, region(Region::Not("global".into()))),
             "input_cost_per_pixel" | "output_cost_per_pixel" => special::pixels(self, name, raw, fields),
             "input_cost_per_token_cache_hit" => self.read_cache_hit(raw, fields),
-            "output_cost_per_second" if self.mode == "audio_transcription" => {
-                special::second_side_of_transcription(raw, fields)
+            "input_cost_per_second" | "output_cost_per_second" if self.mode == "audio_transcription" => {
+                special::seconds_of_recording(self, name, raw, fields)
             }
             _ => match price_name(name, self.name.provider) {
                 Some(price) => {
                     self.check_step(name, amount(raw)?, fields)?;
-                    self.read_rate(price, raw, fields)
+                    self.read_rate(&price, raw, fields)
                 }
                 None => Err(special::why_not(name).into()),
             },
@@ -108,7 +114,7 @@ impl Draft<'_> {
     }
 
     /// A plain rate, money for one.
-    fn read_rate(&mut self, name: PriceName, raw: &RawValue, fields: &Fields<'_>) -> Result<(), Reason> {
+    fn read_rate(&mut self, name: &PriceName, raw: &RawValue, fields: &Fields<'_>) -> Result<(), Reason> {
         let amount = amount(raw)?;
         let units = match name.base {
             "input_cost_per_second" => self.seconds_in()?,
@@ -148,14 +154,17 @@ impl Draft<'_> {
 
     fn seconds_in(&self) -> Result<&'static [Unit], Reason> {
         match self.mode {
-            "audio_transcription" => Ok(&[Unit::InputAudioSeconds]),
             "realtime" => Ok(&[Unit::SessionAudioSeconds]),
             mode => Err(format!("seconds of what is not said in mode {mode:?}")),
         }
     }
 
     fn seconds_out(&self) -> &'static [Unit] {
-        if self.mode == "video_generation" { &[Unit::OutputVideoSeconds] } else { &[Unit::OutputAudioSeconds] }
+        if self.mode == "video_generation" {
+            &[Unit::OutputVideoSeconds]
+        } else {
+            &[Unit::OutputAudioSeconds]
+        }
     }
 
     fn check_image_price(&self, amount: Decimal) -> Result<&'static [Unit], Reason> {
@@ -189,7 +198,9 @@ impl Draft<'_> {
         let short = name.find("_above_").zip(name.find("k_tokens")).filter(|(from, to)| from < to);
         let short = short.map(|(from, to)| format!("{}{}", &name[..from], &name[to + "k_tokens".len()..]));
         match short.and_then(|short| fields.get(&short)) {
-            Some(raw) if amount_long < amount(raw)? => Err("costs less in a long prompt than in a short one".into()),
+            Some(raw) if amount_long < amount(raw)? => {
+                Err("costs less in a long prompt than in a short one".into())
+            }
             _ => Ok(()),
         }
     }

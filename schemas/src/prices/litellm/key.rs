@@ -39,9 +39,8 @@ const BASES: &[(&str, &[Unit])] = &[
 ];
 
 const TIERS: &[&str] = &["flex", "priority", "balanced", "ultrafast", "decisions"];
-const RESOLUTIONS: &[&str] = &[
-    "480p", "720p", "768p", "1080p", "2k", "4k", "512", "1024", "1536", "0.5K", "1K", "2K", "4K",
-];
+const RESOLUTIONS: &[&str] =
+    &["480p", "720p", "768p", "1080p", "2k", "4k", "512", "1024", "1536", "0.5K", "1K", "2K", "4K"];
 const QUALITIES: &[&str] = &["low", "medium", "high", "xhigh", "max", "hd", "standard", "auto"];
 
 /// A price's name, understood.
@@ -80,7 +79,9 @@ pub(super) fn price_name(name: &str, provider: &str) -> Option<PriceName> {
         None if rest.is_empty() => {}
         Some("batches") => conditions.processing = Some(ledger::usage::BATCH.into()),
         Some(tier) if TIERS.contains(&tier) => conditions.service_tier = Some(tier.into()),
-        Some(resolution) if RESOLUTIONS.contains(&resolution) => conditions.resolution = Some(resolution.into()),
+        Some(resolution) if RESOLUTIONS.contains(&resolution) => {
+            conditions.resolution = Some(resolution.into());
+        }
         _ => return None,
     }
     Some(PriceName { base, units, conditions })
@@ -117,7 +118,9 @@ pub(super) fn entry_name<'k>(key: &'k str, litellm_provider: &'k str) -> EntryNa
         quality: None,
     };
     name.take_size();
-    name.model = without(name.model).unwrap_or(name.model);
+    if !name.is_prefixed && name.size.is_some() {
+        name.model = without(name.model).unwrap_or(name.model);
+    }
     name
 }
 
@@ -125,7 +128,9 @@ impl<'k> EntryName<'k> {
     fn take_size(&mut self) {
         let quality = self.model.split_once('/').filter(|(segment, _)| QUALITIES.contains(segment));
         let rest = quality.map_or(self.model, |(_, rest)| rest);
-        let Some((size, model)) = rest.split_once('/').and_then(|(size, model)| Some((as_size(size)?, model))) else {
+        let Some((size, model)) =
+            rest.split_once('/').and_then(|(size, model)| Some((as_size(size)?, model)))
+        else {
             return;
         };
         let steps = model.split_once('/').filter(|(segment, _)| segment.ends_with("-steps"));
@@ -144,7 +149,8 @@ impl<'k> EntryName<'k> {
 /// `1024-x-1792` is the size `1024x1792`.
 fn as_size(segment: &str) -> Option<String> {
     let (width, height) = segment.split_once("-x-")?;
-    let is_side = |side: &str| side == "max" || (!side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_side =
+        |side: &str| side == "max" || (!side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit()));
     (is_side(width) && is_side(height)).then(|| format!("{width}x{height}"))
 }
 
@@ -157,7 +163,8 @@ mod tests {
         let name = price_name("cache_creation_input_token_cost_above_1hr", "anthropic").unwrap();
         assert_eq!(name.units, [Unit::InputCacheWrite1hTokens]);
         assert_eq!(name.conditions, Conditions::default());
-        let name = price_name("cache_creation_input_token_cost_above_1hr_above_200k_tokens", "vertex_ai").unwrap();
+        let name =
+            price_name("cache_creation_input_token_cost_above_1hr_above_200k_tokens", "vertex_ai").unwrap();
         assert_eq!(name.units, [Unit::InputCacheWrite1hTokens]);
         assert_eq!(name.conditions.to_string(), "prompt_tokens_total>200000");
     }
@@ -190,5 +197,6 @@ mod tests {
         assert_eq!((name.model, name.quality), ("amazon.nova-canvas-v1:0", Some("50-steps")));
         let name = entry_name("vertex_ai/gemini-3.8-live", "vertex_ai-language-models");
         assert_eq!((name.provider, name.model, name.is_prefixed), ("vertex_ai", "gemini-3.8-live", true));
+        assert_eq!(entry_name("perplexity/perplexity/sonar", "perplexity").model, "perplexity/sonar");
     }
 }

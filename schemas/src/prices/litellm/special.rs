@@ -61,6 +61,9 @@ fn every_day() -> Vec<u8> {
 /// Rates that replace others in some hours of the week.
 pub(super) fn off_peak(draft: &mut Draft<'_>, raw: &RawValue) -> Result<(), Reason> {
     let fields: Fields<'_> = parse(raw)?;
+    if fields.contains_key("weekday_timezone") {
+        return Err("the weekdays are those of another time zone than the hours".into());
+    }
     let windows: Vec<OffPeakWindow> = parse(fields.get("windows").ok_or("no windows")?)?;
     let windows: Vec<Window> = windows
         .iter()
@@ -87,7 +90,8 @@ pub(super) fn off_peak(draft: &mut Draft<'_>, raw: &RawValue) -> Result<(), Reas
 pub(super) fn search_fee(draft: &mut Draft<'_>, raw: &RawValue, fields: &Fields<'_>) -> Result<(), Reason> {
     let fees: Fields<'_> = parse(raw)?;
     let is_google = matches!(draft.litellm_provider, "gemini" | "vertex_ai" | "vertex_ai-language-models");
-    let is_per_query = fields.get("web_search_billing_unit").is_some_and(|unit| unit.get() == "\"per_query\"");
+    let is_per_query =
+        fields.get("web_search_billing_unit").is_some_and(|unit| unit.get() == "\"per_query\"");
     let (paid, free) = if is_google && !is_per_query {
         (Unit::GroundedPrompts, Unit::WebSearchCalls)
     } else {
@@ -122,7 +126,11 @@ pub(super) fn search_fee(draft: &mut Draft<'_>, raw: &RawValue, fields: &Fields<
 pub(super) fn free_searches(draft: &mut Draft<'_>, raw: &RawValue) -> Result<(), Reason> {
     let quota: Fields<'_> = parse(raw)?;
     let field = |name: &str| quota.get(name).map_or("", |raw| raw.get().trim_matches('"'));
-    draft.notes.push(format!("{} searches are free every {}, for all models together", field("count"), field("period")));
+    draft.notes.push(format!(
+        "{} searches are free every {}, for all models together",
+        field("count"),
+        field("period")
+    ));
     Ok(())
 }
 
@@ -131,8 +139,11 @@ pub(super) fn provider_multipliers(draft: &mut Draft<'_>, raw: &RawValue) -> Res
     let fields: Fields<'_> = parse(raw)?;
     for (name, raw) in &fields {
         match name.as_str() {
-            "fast" => draft.multiply(raw, Conditions { speed: Some("fast".into()), ..Conditions::default() })?,
-            "us" => draft.multiply(raw, Conditions { inference_geo: Some("us".into()), ..Conditions::default() })?,
+            "fast" => {
+                draft.multiply(raw, Conditions { speed: Some("fast".into()), ..Conditions::default() })?;
+            }
+            "us" => draft
+                .multiply(raw, Conditions { inference_geo: Some("us".into()), ..Conditions::default() })?,
             "minimax_free_input_images" => return Err("free pieces have no condition".into()),
             _ => {}
         }
@@ -149,7 +160,8 @@ pub(super) fn pixels(
     fields: &Fields<'_>,
 ) -> Result<(), Reason> {
     let price = amount(raw)?;
-    let has_image_price = fields.contains_key("input_cost_per_image") || fields.contains_key("output_cost_per_image");
+    let has_image_price =
+        fields.contains_key("input_cost_per_image") || fields.contains_key("output_cost_per_image");
     let has_other_side = name == "output_cost_per_pixel" && fields.contains_key("input_cost_per_pixel");
     if price.is_zero() && (has_image_price || has_other_side) {
         return Ok(());
@@ -157,20 +169,33 @@ pub(super) fn pixels(
     if has_image_price {
         return Err("a rounded twin of the price by the image".into());
     }
-    let pixels = draft.name.pixels().ok_or("a price by the pixel of an image whose size is not in the name")?;
+    let pixels =
+        draft.name.pixels().ok_or("a price by the pixel of an image whose size is not in the name")?;
     let image = price.checked_mul(Decimal::from(pixels)).map_err(|error| error.to_string())?;
     draft.notes.push("the price by the image is computed from a rounded price by the pixel".into());
     draft.add(Unit::OutputImages, image, Conditions::default())
 }
 
-/// Transcription pays for the seconds of the recording once, though the map may repeat the price on both sides.
-pub(super) fn second_side_of_transcription(raw: &RawValue, fields: &Fields<'_>) -> Result<(), Reason> {
+/// Transcription pays for the seconds of the recording, once. The map has their price on the input side, on both
+/// sides, or on the output side with a zero on the other.
+pub(super) fn seconds_of_recording(
+    draft: &mut Draft<'_>,
+    name: &str,
+    raw: &RawValue,
+    fields: &Fields<'_>,
+) -> Result<(), Reason> {
     let price = amount(raw)?;
-    let input = fields.get("input_cost_per_second").map(|raw| amount(raw)).transpose()?;
-    if price.is_zero() || input == Some(price) {
-        return Ok(());
+    let is_input = name == "input_cost_per_second";
+    let other = if is_input { "output_cost_per_second" } else { "input_cost_per_second" };
+    let other = fields.get(other).map(|raw| amount(raw)).transpose()?;
+    match other.filter(|other| !other.is_zero()) {
+        Some(other) if !price.is_zero() && price != other => {
+            Err("input and output seconds are the same recording, and have two prices".into())
+        }
+        Some(_) if price.is_zero() || !is_input => Ok(()),
+        None if price.is_zero() && !is_input => Ok(()),
+        _ => draft.add(Unit::InputAudioSeconds, price, Conditions::default()),
     }
-    Err("transcription generates no seconds".into())
 }
 
 /// Why a price key is not used.
@@ -178,7 +203,9 @@ pub(super) fn why_not(name: &str) -> &'static str {
     match name {
         "input_dbu_cost_per_token" | "output_dbu_cost_per_token" => "Databricks units are no money",
         "explicit_cache_read_input_token_cost" => "usage does not tell explicit cache reads from others",
-        "guardrail_cost_per_unit" => "guardrail policies have different prices, and usage units do not tell them apart",
+        "guardrail_cost_per_unit" => {
+            "guardrail policies have different prices, and usage units do not tell them apart"
+        }
         "ocr_cost_per_credit" => "credits have no unit",
         "input_cost_per_text_message" => "messages have no unit",
         "input_cost_per_video_per_second_above_8s_interval"

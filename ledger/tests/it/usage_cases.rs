@@ -1,25 +1,23 @@
 //! Every hand-derived case of provider usage becomes exactly the quantities, flags, dimensions and costs that it
 //! names. The sums are in the `why` of each case.
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use ledger::entry::{Scratch, entries_for};
 use ledger::money::{Amount, Decimal};
 use ledger::prices::{AmountBasis, Conditions, ModelRow, Multiplier, Price, PriceBook, Source};
 use ledger::unit::Unit;
-use ledger::usage::{self, Normalized};
+use ledger::usage::{self, Flag, Normalized};
 use serde_json::Value;
 
-const CASES: &str = include_str!("fixtures/usage_cases/cases.jsonl");
+const CASES: &str = include_str!("../fixtures/usage_cases/cases.jsonl");
 
 fn cases() -> Vec<Value> {
     CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn normalized(case: &Value) -> Normalized<'static> {
-    let event = Box::leak(Box::new(support::event(case)));
+    let event = Box::leak(Box::new(crate::support::event(case)));
     let mut normalized = Normalized::default();
     usage::normalize(event, &mut normalized).unwrap_or_else(|error| panic!("{}: {error}", case["name"]));
     normalized
@@ -29,13 +27,19 @@ fn normalized(case: &Value) -> Normalized<'static> {
 fn each_case_becomes_the_quantities_it_names() {
     for case in cases() {
         let normalized = normalized(&case);
-        let quantities: BTreeMap<_, _> =
-            normalized.main.quantities.iter().map(|(unit, quantity)| (unit.name(), quantity.to_string())).collect();
+        let quantities: BTreeMap<_, _> = normalized
+            .main
+            .quantities
+            .iter()
+            .map(|(unit, quantity)| (unit.name(), quantity.to_string()))
+            .collect();
         let expected: BTreeMap<_, _> = case["expected_units"]
             .as_object()
             .unwrap()
             .iter()
-            .map(|(unit, quantity)| (unit.as_str(), quantity.as_str().map_or(quantity.to_string(), str::to_owned)))
+            .map(|(unit, quantity)| {
+                (unit.as_str(), quantity.as_str().map_or(quantity.to_string(), str::to_owned))
+            })
             .collect();
         assert_eq!(quantities, expected, "{}", case["name"]);
     }
@@ -44,9 +48,13 @@ fn each_case_becomes_the_quantities_it_names() {
 #[test]
 fn each_case_raises_the_flags_it_names_and_no_others() {
     for case in cases() {
-        let flags: Vec<_> = normalized(&case).main.flags.iter().map(|flag| flag.name()).collect();
-        let expected: Vec<_> =
-            case["expected_flags"].as_array().into_iter().flatten().map(|flag| flag.as_str().unwrap()).collect();
+        let flags: Vec<_> = normalized(&case).main.flags.iter().map(Flag::name).collect();
+        let expected: Vec<_> = case["expected_flags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|flag| flag.as_str().unwrap())
+            .collect();
         assert_eq!(flags, expected, "{}", case["name"]);
     }
 }
@@ -83,7 +91,7 @@ fn each_case_costs_what_it_says_at_the_prices_it_names() {
     for case in cases() {
         let Some(expected) = case["expected_cost_usd"]["total"].as_str() else { continue };
         let book = PriceBook::new(vec![row(&case)]).unwrap();
-        let event = support::event(&case);
+        let event = crate::support::event(&case);
         let mut cost = Amount::ZERO;
         entries_for(&event, &book, &mut Scratch::default(), |entry| {
             assert!(!entry.is_unpriced(), "{}: {:?}", case["name"], entry.unpriced);
@@ -122,7 +130,10 @@ fn row(case: &Value) -> ModelRow {
         effective_from: None,
         supersedes: None,
         amount_basis: AmountBasis::Units,
-        prices: fields("prices_per_mtok").map(price(1_000_000)).chain(fields("prices_per_k").map(price(1000))).collect(),
+        prices: fields("prices_per_mtok")
+            .map(price(1_000_000))
+            .chain(fields("prices_per_k").map(price(1000)))
+            .collect(),
         multipliers: multiplier.into_iter().collect(),
         minimums: vec![],
         source: Source::default(),
