@@ -25,8 +25,8 @@ use crate::store::Store;
 
 /// A sight of the tokens older than this is read again.
 const FRESH: Duration = Duration::from_secs(1);
-/// A token that is not in a sight older than this may have been minted since.
-const FRESH_FOR_UNKNOWN: Duration = Duration::from_millis(100);
+/// Tokens that nobody knows make the store be asked no more often than this.
+const PAUSE: Duration = Duration::from_millis(100);
 /// While the store does not answer, a sight up to this age still holds.
 const STALE_MAX: Duration = Duration::from_secs(5);
 /// The store has this long to answer; requests wait for it one behind the other.
@@ -102,14 +102,31 @@ impl Tokens {
         if !is_token(text) {
             return Ok(None);
         }
-        let digest = digest(text);
-        let mut sight = self.0.lock().await;
-        let age_max = if sight.tokens.contains_key(&digest) { FRESH } else { FRESH_FOR_UNKNOWN };
-        if sight.read_at.is_none_or(|at| at.elapsed() > age_max) {
-            sight.refresh(store).await?;
+        let (digest, arrived) = (digest(text), Instant::now());
+        loop {
+            let mut sight = self.0.lock().await;
+            let is_known = sight.tokens.contains_key(&digest);
+            // A token that is not known may have been minted since; only a sight newer than the request tells.
+            let is_fresh =
+                sight.read_at.is_some_and(|at| if is_known { at.elapsed() < FRESH } else { at > arrived });
+            if is_fresh {
+                return Ok(sight.caller(&digest));
+            }
+            let rest = sight.read_at.and_then(|at| PAUSE.checked_sub(at.elapsed())).filter(|_| !is_known);
+            match rest {
+                // Whoever guesses tokens waits, and nobody waits behind him.
+                Some(rest) => {
+                    drop(sight);
+                    tokio::time::sleep(rest).await;
+                }
+                None => {
+                    // While the store does not answer, the last sight holds for a moment.
+                    if !sight.refresh(store).await? {
+                        return Ok(sight.caller(&digest));
+                    }
+                }
+            }
         }
-        let now = Timestamp::now().as_millisecond();
-        Ok(sight.tokens.get(&digest).filter(|token| token.is_valid(now)).map(TokenRow::caller))
     }
 
     /// Makes the next request read the tokens again.
@@ -119,19 +136,28 @@ impl Tokens {
 }
 
 impl Sight {
-    async fn refresh(&mut self, store: &Store) -> Result<(), Problem> {
+    fn caller(&self, digest: &str) -> Option<Caller> {
+        let now = Timestamp::now().as_millisecond();
+        self.tokens.get(digest).filter(|token| token.is_valid(now)).map(TokenRow::caller)
+    }
+
+    /// Reads the tokens; answers whether the store answered. Where it does not and the last sight is too old to
+    /// hold, that is a problem.
+    async fn refresh(&mut self, store: &Store) -> Result<bool, Problem> {
         if self.failed_at.is_none_or(|at| at.elapsed() > RETRY) {
+            // What is minted while the store reads may be missing.
+            let began = Instant::now();
             let read = store.open::<TokenRow>(queries::TOKENS, Values::default());
             if let Ok(Ok(rows)) = tokio::time::timeout(READ_MAX, read).await {
                 self.tokens = rows.into_iter().map(|row| (row.digest.clone(), row)).collect();
-                self.read_at = Some(Instant::now());
+                self.read_at = Some(began);
                 self.failed_at = None;
-                return Ok(());
+                return Ok(true);
             }
             self.failed_at = Some(Instant::now());
         }
         if self.read_at.is_some_and(|at| at.elapsed() < STALE_MAX) {
-            return Ok(());
+            return Ok(false);
         }
         Err(Problem::unavailable("the store does not answer, so tokens cannot be checked; try again"))
     }
@@ -177,8 +203,7 @@ pub(crate) async fn require(
     next: Next,
 ) -> Result<Response, Problem> {
     let text = bearer(request.headers()).ok_or_else(unauthorized)?;
-    let caller =
-        gate.service.tokens.find(&gate.service.store, text).await?.ok_or_else(unauthorized)?;
+    let caller = gate.service.tokens.find(&gate.service.store, text).await?.ok_or_else(unauthorized)?;
     if !gate.scopes.iter().any(|scope| caller.may(*scope)) {
         let names: Vec<&str> = gate.scopes.iter().map(|scope| scope.name()).collect();
         return Err(Problem::new(
@@ -222,7 +247,8 @@ mod tests {
         let secret = "A".repeat(SECRET_CHARS);
         assert!(is_token(&format!("tb_abc_{secret}")));
         assert!(is_token(&format!("tb_a_{}", "_-".repeat(21) + "_")));
-        for text in ["", "tb_", "tb__", "tb_abc", &format!("tb_{secret}"), &format!("tb__{secret}"), "sk-abc"] {
+        for text in ["", "tb_", "tb__", "tb_abc", &format!("tb_{secret}"), &format!("tb__{secret}"), "sk-abc"]
+        {
             assert!(!is_token(text), "{text}");
         }
     }

@@ -24,7 +24,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
                 Problem::body(format!("the body cannot be read: {}", rejection.body_text()))
             }
         })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::body(format!("the body is not valid: {error}")))
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Problem::body(format!("the body is not valid: {error}")))
     }
 }
 

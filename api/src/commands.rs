@@ -163,7 +163,11 @@ async fn look(store: &Store, id: &str, reach: Reach) -> Result<Option<Operation>
     } else {
         // Workers speak of the commands with a smaller offset.
         let through = completeness::commands_through(store).await?;
-        if through.is_some_and(|through| through > executed.command_offset) { State::Applied } else { State::Posted }
+        if through.is_some_and(|through| through > executed.command_offset) {
+            State::Applied
+        } else {
+            State::Posted
+        }
     };
     Ok(Some(Operation {
         id: id.to_owned(),

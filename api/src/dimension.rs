@@ -158,7 +158,10 @@ impl Filter {
         let dimension = Dimension::parse(name, name)?;
         let values = parameters.all(name);
         if values.len() > FILTER_VALUES_MAX {
-            return Err(Problem::parameter(name, format!("`{name}` names more than {FILTER_VALUES_MAX} values")));
+            return Err(Problem::parameter(
+                name,
+                format!("`{name}` names more than {FILTER_VALUES_MAX} values"),
+            ));
         }
         Ok(Self { dimension, values })
     }

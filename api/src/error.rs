@@ -14,9 +14,11 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 pub struct Problem {
     /// Names the kind of problem; stable, made for machines.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// The kind in words, the same for each problem of the kind.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What is wrong here, and what to do about it.
@@ -34,8 +36,8 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
         Self {
-            kind: format!("urn:tollbook:problem:{kind}"),
-            title: title.to_owned(),
+            kind: format!("urn:tollbook:problem:{kind}").into(),
+            title: title.into(),
             status: status.as_u16(),
             detail: detail.into(),
             parameter: None,

@@ -153,7 +153,9 @@ pub(crate) async fn list(
     let at = period::take_instant(&mut parameters, "at")?;
     if let Some(at) = at {
         let at = values.bind("Int64", Value::Int(at));
-        filters.push(format!("(effective_from IS NULL OR effective_from <= fromUnixTimestamp64Milli({at}, 'UTC'))"));
+        filters.push(format!(
+            "(effective_from IS NULL OR effective_from <= fromUnixTimestamp64Milli({at}, 'UTC'))"
+        ));
     }
     let limit = parameters.limit(ROWS_DEFAULT, ROWS_MAX)?;
     let after = parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
@@ -161,12 +163,16 @@ pub(crate) async fn list(
     let after = after_sql(after, &mut values);
     let rows: Vec<Published> = service
         .store
-        .open_with(queries::MODEL_ROWS, values.with("limit", Value::Unsigned(limit.saturating_add(1))), |statement| {
-            statement
-                .slot("filters", &filters.join(" AND "))
-                .slot("versions", if at.is_some() { IN_FORCE } else { "" })
-                .slot("after", &after)
-        })
+        .open_with(
+            queries::MODEL_ROWS,
+            values.with("limit", Value::Unsigned(limit.saturating_add(1))),
+            |statement| {
+                statement
+                    .slot("filters", &filters.join(" AND "))
+                    .slot("versions", if at.is_some() { IN_FORCE } else { "" })
+                    .slot("after", &after)
+            },
+        )
         .await?;
     page(rows, limit, &question).map(Json)
 }
@@ -267,7 +273,8 @@ fn ids(rows: &[Box<RawValue>]) -> Result<Vec<String>, Problem> {
     let mut seen = BTreeSet::new();
     let mut ids = Vec::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
-        let row: Identified = serde_json::from_str(row.get()).map_err(|error| wrong(index, error.to_string()))?;
+        let row: Identified =
+            serde_json::from_str(row.get()).map_err(|error| wrong(index, error.to_string()))?;
         if row.id.is_empty() {
             return Err(wrong(index, "`id` is empty".to_owned()));
         }
@@ -282,9 +289,15 @@ fn ids(rows: &[Box<RawValue>]) -> Result<Vec<String>, Problem> {
 async fn compare(store: &Store, ids: &[String], rows: &[Box<RawValue>]) -> Result<Publishing, Problem> {
     let values = Values::default().with("row_ids", Value::Texts(ids.to_vec()));
     let published: Vec<Text> = store.open(queries::MODEL_ROW_IDS, values).await?;
-    let published: BTreeMap<String, String> = published.into_iter().map(|row| (row.row_id, row.body)).collect();
-    let mut answer =
-        Publishing { dry_run: false, new: Vec::new(), changed: Vec::new(), unchanged: Vec::new(), operation: None };
+    let published: BTreeMap<String, String> =
+        published.into_iter().map(|row| (row.row_id, row.body)).collect();
+    let mut answer = Publishing {
+        dry_run: false,
+        new: Vec::new(),
+        changed: Vec::new(),
+        unchanged: Vec::new(),
+        operation: None,
+    };
     for (id, row) in ids.iter().zip(rows) {
         let list = match published.get(id) {
             None => &mut answer.new,

@@ -57,8 +57,19 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
         for path in [
-            "/v1/spend", "/v1/requests/{request_id}", "/v1/entries", "/v1/models", "/v1/quarantine", "/v1/tokens",
-            "/v1/tokens/{id}", "/v1/operations/{id}", "/v1/audit", "/healthz", "/readyz", "/metrics", "/openapi.json",
+            "/v1/spend",
+            "/v1/requests/{request_id}",
+            "/v1/entries",
+            "/v1/models",
+            "/v1/quarantine",
+            "/v1/tokens",
+            "/v1/tokens/{id}",
+            "/v1/operations/{id}",
+            "/v1/audit",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/openapi.json",
         ] {
             assert!(json["paths"][path].is_object(), "{path}");
         }

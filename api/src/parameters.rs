@@ -12,9 +12,8 @@ pub(crate) struct Parameters(Vec<(String, String)>);
 impl Parameters {
     /// Reads the query string; an empty value is a mistake, not an absent parameter.
     pub(crate) fn parse(uri: &Uri) -> Result<Self, Problem> {
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| {
-            Problem::parameter("", format!("the query string cannot be read: {error}"))
-        })?;
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| Problem::parameter("", format!("the query string cannot be read: {error}")))?;
         if let Some((name, _)) = pairs.iter().find(|(_, value)| value.is_empty()) {
             return Err(Problem::parameter(
                 name,
@@ -28,21 +27,29 @@ impl Parameters {
     pub(crate) fn one(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut values = self.all(name);
         if values.len() > 1 {
-            return Err(Problem::parameter(name, format!("`{name}` is given {} times; give it once", values.len())));
+            return Err(Problem::parameter(
+                name,
+                format!("`{name}` is given {} times; give it once", values.len()),
+            ));
         }
         Ok(values.pop())
     }
 
     /// Takes a parameter that may be repeated.
     pub(crate) fn all(&mut self, name: &str) -> Vec<String> {
-        let (taken, rest) =
-            std::mem::take(&mut self.0).into_iter().partition::<Vec<_>, _>(|(candidate, _)| candidate == name);
+        let (taken, rest) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(candidate, _)| candidate == name);
         self.0 = rest;
         taken.into_iter().map(|(_, value)| value).collect()
     }
 
     /// Takes a parameter that is one of a few names.
-    pub(crate) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, Problem> {
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, Problem> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
         found.map(Some).ok_or_else(|| {

@@ -38,12 +38,8 @@ pub(crate) enum Interval {
 }
 
 /// The names of the intervals.
-pub(crate) const INTERVALS: &[(&str, Interval)] = &[
-    ("hour", Interval::Hour),
-    ("day", Interval::Day),
-    ("week", Interval::Week),
-    ("month", Interval::Month),
-];
+pub(crate) const INTERVALS: &[(&str, Interval)] =
+    &[("hour", Interval::Hour), ("day", Interval::Day), ("week", Interval::Week), ("month", Interval::Month)];
 
 /// The local intervals that a period touches, whole: bucket `i` is `[starts[i], starts[i + 1])`, the last one ends
 /// at `end`.
@@ -98,7 +94,9 @@ impl Period {
             if starts.len() >= BUCKETS_MAX {
                 return Err(Problem::parameter(
                     "interval",
-                    format!("the period has more than {BUCKETS_MAX} such intervals; shorten it or take a longer one"),
+                    format!(
+                        "the period has more than {BUCKETS_MAX} such intervals; shorten it or take a longer one"
+                    ),
                 ));
             }
             starts.push(next);
@@ -145,8 +143,10 @@ pub(crate) fn rfc3339(millis: i64) -> String {
 
 /// The UTC date of an instant, as ISO 8601.
 pub(crate) fn utc_date(millis: i64) -> String {
-    Timestamp::from_millisecond(millis)
-        .map_or_else(|_| millis.to_string(), |instant| instant.to_zoned_datetime(TimeZone::UTC).date().to_string())
+    Timestamp::from_millisecond(millis).map_or_else(
+        |_| millis.to_string(),
+        |instant| instant.to_zoned_datetime(TimeZone::UTC).date().to_string(),
+    )
 }
 
 fn zone(parameters: &mut Parameters) -> Result<TimeZone, Problem> {
@@ -189,11 +189,15 @@ fn ceil_millis(instant: Timestamp) -> i64 {
 }
 
 fn local(millis: i64, zone: &TimeZone) -> Result<ZonedDateTime, Problem> {
-    Timestamp::from_millisecond(millis).map(|instant| instant.to_zoned_datetime(zone.clone())).map_err(|_| out_of_range("from"))
+    Timestamp::from_millisecond(millis)
+        .map(|instant| instant.to_zoned_datetime(zone.clone()))
+        .map_err(|_| out_of_range("from"))
 }
 
 fn midnight(date: Date, zone: &TimeZone) -> Result<i64, Problem> {
-    date.to_zoned_datetime(zone.clone()).map(|start| start.timestamp().as_millisecond()).map_err(|_| out_of_range("from"))
+    date.to_zoned_datetime(zone.clone())
+        .map(|start| start.timestamp().as_millisecond())
+        .map_err(|_| out_of_range("from"))
 }
 
 fn month_of(millis: i64, zone: &TimeZone) -> Result<i64, Problem> {
@@ -281,8 +285,10 @@ mod tests {
 
     #[test]
     fn an_hour_is_sixty_minutes_and_begins_on_the_local_hour() {
-        let buckets =
-            period("from=2026-10-25&to=2026-10-26&tz=Europe/Berlin").unwrap().buckets(Interval::Hour).unwrap();
+        let buckets = period("from=2026-10-25&to=2026-10-26&tz=Europe/Berlin")
+            .unwrap()
+            .buckets(Interval::Hour)
+            .unwrap();
         assert_eq!(buckets.starts.len(), 25);
         let buckets = period("from=2026-11-01T10:10:00Z&to=2026-11-01T11:00:00Z&tz=Asia/Kolkata")
             .unwrap()
@@ -303,8 +309,10 @@ mod tests {
 
     #[test]
     fn months_are_local_months() {
-        let buckets =
-            period("from=2026-02-15&to=2026-04-02&tz=America/New_York").unwrap().buckets(Interval::Month).unwrap();
+        let buckets = period("from=2026-02-15&to=2026-04-02&tz=America/New_York")
+            .unwrap()
+            .buckets(Interval::Month)
+            .unwrap();
         let starts: Vec<String> = buckets.starts.iter().map(|start| rfc3339(*start)).collect();
         assert_eq!(starts, ["2026-02-01T05:00:00Z", "2026-03-01T05:00:00Z", "2026-04-01T04:00:00Z"]);
     }

@@ -124,7 +124,9 @@ pub(crate) async fn list(
     conditions.values = conditions.values.with("limit", Value::Unsigned(limit.saturating_add(1)));
     let mut rows: Vec<Stored> = service
         .store
-        .bounded(queries::QUARANTINE, conditions, |statement| statement.slot("time", &time).slot("after", &after))
+        .bounded(queries::QUARANTINE, conditions, |statement| {
+            statement.slot("time", &time).slot("after", &after)
+        })
         .await?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > wanted;
@@ -179,7 +181,13 @@ fn after_sql(after: Option<Position>, values: &mut Values) -> String {
 
 impl Stored {
     fn position(&self) -> Position {
-        (self.log_ms, self.origin_topic.clone(), self.origin_partition, self.origin_offset, self.origin_ordinal)
+        (
+            self.log_ms,
+            self.origin_topic.clone(),
+            self.origin_partition,
+            self.origin_offset,
+            self.origin_ordinal,
+        )
     }
 
     fn shown(self) -> Quarantined {

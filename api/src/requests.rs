@@ -16,12 +16,14 @@ use utoipa::ToSchema;
 
 use crate::auth::Authenticated;
 use crate::bounds::{Value, Values};
+use crate::completeness;
 use crate::entries::Selection;
 use crate::entries::row::{Entry, EntryRow, Line, Origin, ReportedCost, add, sums};
 use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::router::Service;
+use crate::spend::Unpriced;
 use crate::store::Store;
 
 /// Entries of one request that are shown.
@@ -44,6 +46,12 @@ pub struct Proof {
     pub corrections: Vec<Entry>,
     /// The invoice that bills it, or the period that is still open.
     pub invoice: String,
+    /// Everything that was logged before this instant is in the ledger; null where a partition is unread.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub complete_through: Option<String>,
+    /// What of the request has no price; absent where everything has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unpriced: Option<Unpriced>,
 }
 
 /// Owners of a request, as of its first attempt.
@@ -215,7 +223,11 @@ pub(crate) async fn request(
     Path(request_id): Path<String>,
 ) -> Result<Json<Proof>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
-    let rows = Selection::of_request(&caller, &request_id).read_whole(&service.store, ENTRIES_MAX).await?;
+    let selection = Selection::of_request(&caller, &request_id);
+    let (rows, complete_through) = futures::try_join!(
+        selection.read_whole(&service.store, ENTRIES_MAX),
+        completeness::complete_through(&service.store)
+    )?;
     let entries = rows
         .into_iter()
         .map(|row| {
@@ -224,11 +236,16 @@ pub(crate) async fn request(
             EntryRow::shown(row).map(|entry| (entry, raw))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let published = published(&service.store, entries.iter().filter_map(|(entry, _)| entry.model_row.clone())).await?;
-    proof(request_id, entries, &published).map(Json)
+    let published =
+        published(&service.store, entries.iter().filter_map(|(entry, _)| entry.model_row.clone())).await?;
+    let complete_through = complete_through.map(rfc3339);
+    Ok(Json(Proof { complete_through, ..proof(request_id, entries, &published)? }))
 }
 
+/// Usage and context as they were sent.
 type Raw = (Option<Box<RawValue>>, Option<Box<RawValue>>);
+/// Attempts in order: ordinal and time, then topic, partition and offset of the record.
+type Record = (u32, String, String, u32, u64);
 
 fn proof(
     request_id: String,
@@ -236,8 +253,10 @@ fn proof(
     published: &BTreeMap<String, Published>,
 ) -> Result<Proof, Problem> {
     let totals = totals(entries.iter().map(|(entry, _)| entry))?;
-    let (usage, corrections): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(entry, _)| entry.kind == USAGE);
-    let mut by_record: BTreeMap<(u32, String, String, u32, u64), Vec<(Entry, Raw)>> = BTreeMap::new();
+    let unpriced = unpriced(entries.iter().map(|(entry, _)| entry));
+    let (usage, corrections): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(entry, _)| entry.kind == USAGE);
+    let mut by_record: BTreeMap<Record, Vec<(Entry, Raw)>> = BTreeMap::new();
     for (entry, raw) in usage {
         let record = (
             entry.attempt,
@@ -262,10 +281,15 @@ fn proof(
         attempts,
         totals,
         corrections: corrections.into_iter().map(|(entry, _)| entry).collect(),
+        complete_through: None,
+        unpriced,
     })
 }
 
-fn attempt(mut group: Vec<(Entry, Raw)>, published: &BTreeMap<String, Published>) -> Result<Attempt, Problem> {
+fn attempt(
+    mut group: Vec<(Entry, Raw)>,
+    published: &BTreeMap<String, Published>,
+) -> Result<Attempt, Problem> {
     group.sort_by_key(|(entry, _)| entry.origin.ordinal);
     let all: Vec<Entry> = group.iter().map(|(entry, _)| entry.clone()).collect();
     let entries = all.iter().map(|entry| attempt_entry(entry, published)).collect();
@@ -361,6 +385,17 @@ fn matched(entry: &Entry, published: &BTreeMap<String, Published>) -> Option<Mat
         matched_by: entry.matched_by.clone(),
         conditions: entry.conditions.clone(),
     })
+}
+
+fn unpriced<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Unpriced> {
+    let mut unpriced = Unpriced { entries: 0, units: BTreeMap::new() };
+    for entry in entries.filter(|entry| entry.unpriced) {
+        unpriced.entries += 1;
+        for unit in &entry.unpriced_units {
+            *unpriced.units.entry(unit.clone()).or_insert(0) += 1;
+        }
+    }
+    Some(unpriced).filter(|unpriced| unpriced.entries > 0)
 }
 
 fn owner(entry: &Entry) -> Owner {

@@ -23,7 +23,8 @@ use crate::error::{PROBLEM_JSON, Problem};
 use crate::metrics::{Metrics, observe};
 use crate::store::{Limits, Store};
 use crate::{
-    Api, audit, body, entries, health, metrics, models, openapi, operations, quarantine, requests, spend, tokens,
+    Api, audit, body, entries, health, metrics, models, openapi, operations, quarantine, requests, spend,
+    tokens,
 };
 
 /// Bytes of a plain error text that become the detail of a problem.
@@ -96,7 +97,12 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
 }
 
 async fn no_route() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no-route", "No such call", "there is no such call; `/openapi.json` lists all")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no-route",
+        "No such call",
+        "there is no such call; `/openapi.json` lists all",
+    )
 }
 
 async fn no_method() -> Problem {

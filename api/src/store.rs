@@ -1,6 +1,8 @@
 //! The store as the API sees it: runs the named queries with limits of time, rows and memory, and turns what the
 //! store says into problems. The client is private, so every query goes through here.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use clickhouse::query::Query;
 use clickhouse::{Client, RowOwned, RowRead};
@@ -75,7 +77,11 @@ impl Store {
     }
 
     /// Runs a query over what belongs to no customer.
-    pub(crate) async fn open<T: RowOwned + RowRead>(&self, query: Open, values: Values) -> Result<Vec<T>, Problem> {
+    pub(crate) async fn open<T: RowOwned + RowRead>(
+        &self,
+        query: Open,
+        values: Values,
+    ) -> Result<Vec<T>, Problem> {
         self.run(Statement::open(query), values).await
     }
 
@@ -99,11 +105,21 @@ impl Store {
         self.client.query("SELECT 1").execute().await.map_err(|error| chain(&error))
     }
 
-    async fn run<T: RowOwned + RowRead>(&self, statement: Statement, values: Values) -> Result<Vec<T>, Problem> {
-        let query = values.into_pairs().into_iter().fold(self.query(statement.text()), |query, (name, value)| {
-            query.param(&name, value)
-        });
-        query.fetch_all::<T>().await.map_err(|error| self.problem(&error))
+    async fn run<T: RowOwned + RowRead>(
+        &self,
+        statement: Statement,
+        values: Values,
+    ) -> Result<Vec<T>, Problem> {
+        let query = values
+            .into_pairs()
+            .into_iter()
+            .fold(self.query(statement.text()), |query, (name, value)| query.param(&name, value));
+        // The store ends a query that takes too long; one that does not even do that is not waited for.
+        let patience = Duration::from_secs(self.limits.seconds_max + 5);
+        match tokio::time::timeout(patience, query.fetch_all::<T>()).await {
+            Ok(rows) => rows.map_err(|error| self.problem(&error)),
+            Err(_) => Err(self.too_slow()),
+        }
     }
 
     fn query(&self, text: &str) -> Query {
@@ -112,6 +128,18 @@ impl Store {
             .with_setting("max_execution_time", self.limits.seconds_max.to_string())
             .with_setting("max_rows_to_read", self.limits.rows_max.to_string())
             .with_setting("max_memory_usage", self.limits.memory_bytes_max.to_string())
+    }
+
+    fn too_slow(&self) -> Problem {
+        Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "query-too-slow",
+            "The question took too long",
+            format!(
+                "the question took longer than {} s; shorten the period or ask for fewer groups",
+                self.limits.seconds_max
+            ),
+        )
     }
 
     fn problem(&self, error: &clickhouse::error::Error) -> Problem {
@@ -127,15 +155,7 @@ impl Store {
                     self.limits.rows_max
                 ),
             ),
-            Some(159 | 209) => Problem::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                "query-too-slow",
-                "The question took too long",
-                format!(
-                    "the question took longer than {} s; shorten the period or ask for fewer groups",
-                    self.limits.seconds_max
-                ),
-            ),
+            Some(159 | 209) => self.too_slow(),
             Some(241) => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "query-too-large",

@@ -29,7 +29,7 @@ const BOUND_MAX: usize = 1_000;
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Tokens {
     /// In the order in which they were minted.
-    pub tokens: Vec<Token>,
+    pub rows: Vec<Token>,
 }
 
 /// A token, without its text.
@@ -107,7 +107,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Tokens>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
     let rows: Vec<TokenRow> = service.store.open(queries::TOKENS, Values::default()).await?;
-    Ok(Json(Tokens { tokens: rows.into_iter().map(shown).collect() }))
+    Ok(Json(Tokens { rows: rows.into_iter().map(shown).collect() }))
 }
 
 /// Mints a token and shows its text, this once.
@@ -181,7 +181,10 @@ impl Minting {
         })?;
         for (field, names) in [("customers", &self.customers), ("teams", &self.teams)] {
             if names.len() > BOUND_MAX || names.iter().any(String::is_empty) {
-                return Err(Problem::parameter(field, format!("`{field}` has up to {BOUND_MAX} names, none empty")));
+                return Err(Problem::parameter(
+                    field,
+                    format!("`{field}` has up to {BOUND_MAX} names, none empty"),
+                ));
             }
         }
         if scopes.contains(&Scope::Admin) && !(self.customers.is_empty() && self.teams.is_empty()) {

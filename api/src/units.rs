@@ -36,7 +36,8 @@ mod tests {
     fn quantities_are_listed_by_name_and_zero_is_left_out() {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let quantities = by_name(texts(&["seconds", "images", "tokens"]), texts(&["1.5", "0", "-2"]));
-        let shown: Vec<String> = quantities.iter().map(|(unit, quantity)| format!("{unit}={quantity}")).collect();
+        let shown: Vec<String> =
+            quantities.iter().map(|(unit, quantity)| format!("{unit}={quantity}")).collect();
         assert_eq!(shown, ["seconds=1.5", "tokens=-2"]);
     }
 

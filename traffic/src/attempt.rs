@@ -24,7 +24,8 @@ pub(crate) const TAGS: [(&str, &str); 12] = [
     ("release", "2026.10"),
 ];
 /// How applications name what they ask for, where they do not name the model.
-const ALIASES: [&str; 8] = ["chat-default", "fast", "smart", "coder", "cheap", "long-context", "vision", "agent"];
+const ALIASES: [&str; 8] =
+    ["chat-default", "fast", "smart", "coder", "cheap", "long-context", "vision", "agent"];
 /// Attempts at one request at the most.
 const ATTEMPTS_MAX: u32 = 3;
 /// Of the attempts after a failed one, how many in a thousand fail too.
@@ -103,6 +104,7 @@ impl Attempts {
     /// The first attempt at a new request.
     pub(crate) fn first(&self, occurred_at: i64, world: &World, random: &mut Random) -> Attempt {
         let offer = self.offers.pick(random);
+        let tier = tier(&OFFERS[offer], random);
         let attempt = Attempt {
             event_id: event_id(occurred_at, random),
             request_id: Builder::from_random_bytes(random.bytes()).into_uuid(),
@@ -112,14 +114,14 @@ impl Attempts {
             fallback_from: None,
             key: world.pick_key(random),
             offer,
-            tier: tier(&OFFERS[offer], random),
+            tier,
             alias: random.chance(300).then(|| *random.pick(&ALIASES)),
             credential: random.chance(200).then_some(Credential::Gateway),
             names_tier: random.chance(400),
             status: 200,
             error_class: None,
             outcome: random.chance(200).then_some(Outcome::Billed),
-            stream: OFFERS[offer].is_chat() && !OFFERS[offer].is_batch() && random.chance(550),
+            stream: streams(&OFFERS[offer], tier, random),
             latency_ms: random.size(1_400),
             ttft_ms: None,
             gateway_cache: None,
@@ -146,6 +148,7 @@ impl Attempts {
             occurred_at,
             ordinal: failed.ordinal + 1,
             kind: AttemptKind::Retry,
+            fallback_from: None,
             latency_ms: random.size(1_400),
             error_class: None,
             outcome: None,
@@ -157,6 +160,7 @@ impl Attempts {
             attempt.fallback_from = Some(failed.offer().model);
             attempt.offer = self.stand_in(failed.offer(), random);
             attempt.tier = tier(attempt.offer(), random);
+            attempt.stream = streams(attempt.offer(), attempt.tier, random);
         }
         Some(if random.chance(AGAIN_PER_MILLE) { attempt.failed(random) } else { attempt.answered(random) })
     }
@@ -200,7 +204,7 @@ impl Attempt {
         let answered = Self { counts, ttft_ms, billing: Billing::Owed, ..self };
         match random.below(1000) {
             // Only the first attempt asks the gateway's cache.
-            0..30 if self.ordinal == 1 && !offer.is_batch() => Self {
+            0..30 if self.ordinal == 1 && self.tier != Tier::Batch => Self {
                 gateway_cache: Some(GatewayCache::Hit),
                 latency_ms: random.between(2, 30),
                 ttft_ms: None,
@@ -209,11 +213,9 @@ impl Attempt {
                 ..answered
             },
             30..150 => Self { gateway_cache: Some(GatewayCache::Miss), ..answered },
-            150..153 if self.stream => Self {
-                error_class: Some("client_disconnect"),
-                outcome: Some(Outcome::Partial),
-                ..answered
-            },
+            150..153 if self.stream => {
+                Self { error_class: Some("client_disconnect"), outcome: Some(Outcome::Partial), ..answered }
+            }
             153 if self.stream => Self {
                 error_class: Some("client_disconnect"),
                 outcome: Some(Outcome::Unknown),
@@ -242,6 +244,11 @@ fn tier(offer: &Offer, random: &mut Random) -> Tier {
     } else {
         Tier::Standard
     }
+}
+
+/// Whether the answer comes piece by piece.
+fn streams(offer: &Offer, tier: Tier, random: &mut Random) -> bool {
+    offer.is_chat() && tier != Tier::Batch && random.chance(550)
 }
 
 /// An id that begins with the time, as ids of version 7 do.

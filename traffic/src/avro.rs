@@ -92,7 +92,10 @@ impl AvroEncoder {
     }
 
     /// Appends an event that fits the schema to a container file.
-    pub(crate) fn append_to<W: Write>(file: &mut Writer<'_, '_, W>, event: &Event) -> Result<(), EncodeError> {
+    pub(crate) fn append_to<W: Write>(
+        file: &mut Writer<'_, '_, W>,
+        event: &Event,
+    ) -> Result<(), EncodeError> {
         let mut ids = [[0; Hyphenated::LENGTH]; 2];
         Ok(file.serialize(wire(event, &mut ids)?)?)
     }

@@ -107,7 +107,8 @@ impl Event {
         }
         let start = bytes.len();
         let mut ids = [[0; Hyphenated::LENGTH]; 2];
-        let mut wire = self.wire(&mut ids, Time::of(self), Usage::of(&self.attempt), Context::of(&self.attempt));
+        let mut wire =
+            self.wire(&mut ids, Time::of(self), Usage::of(&self.attempt), Context::of(&self.attempt));
         let secret;
         if let Fate::Rejected(reason) = self.fate {
             secret = self.made_up_secret();

@@ -2,19 +2,19 @@
 //! totals that a ledger must find in them. Sends nothing, and never reads back what it wrote: the truth comes from
 //! the numbers that the generator chose, by arithmetic of its own.
 
-mod random;
-mod world;
-mod offers;
-mod counts;
 mod attempt;
-mod fault;
-mod usage;
-mod event;
-mod traffic;
 mod avro;
-mod prices;
-mod truth;
+mod counts;
+mod event;
+mod fault;
 mod file;
+mod offers;
+mod prices;
+mod random;
+mod traffic;
+mod truth;
+mod usage;
+mod world;
 
 pub use avro::{AvroEncoder, EncodeError};
 pub use event::{Event, Fate};

@@ -120,7 +120,11 @@ const BATCHES: &[Tier] = &[Tier::Batch];
 /// Everything that is called: 40 models, three of them also at a second provider and two also in batch jobs. Nobody
 /// prices the last two: one is too new, one is the company's own.
 pub(crate) static OFFERS: [Offer; 45] = [
-    offer(CHAT, "openai", "gpt-6-sol", 80).cache(Cache::ReadsAndWrites).thinks().tiers(FLEX_PRIORITY).long_from(272_000),
+    offer(CHAT, "openai", "gpt-6-sol", 80)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .tiers(FLEX_PRIORITY)
+        .long_from(272_000),
     offer(CHAT, "openai", "gpt-6-luna", 110).cache(Cache::ReadsAndWrites).thinks().tiers(FLEX_PRIORITY),
     offer(CHAT, "openai", "gpt-6.1-sol", 40).cache(Cache::ReadsAndWrites).thinks().tiers(FLEX_PRIORITY),
     offer(CHAT, "openai", "gpt-5.6-terra", 25).cache(Cache::ReadsAndWrites).thinks().tiers(FLEX_PRIORITY),
@@ -130,35 +134,93 @@ pub(crate) static OFFERS: [Offer; 45] = [
     offer(CHAT, "openai", "gpt-4o", 20).cache(Cache::Reads).tiers(PRIORITY),
     offer(CHAT, "openai", "gpt-4o-mini", 45).cache(Cache::Reads).tiers(PRIORITY),
     offer(CHAT, "openai", "o4-mini", 12).cache(Cache::Reads).thinks().tiers(FLEX_PRIORITY),
-    offer(RESPONSES, "openai", "gpt-6-astra", 12).cache(Cache::ReadsAndWrites).thinks().searches().tiers(FLEX_PRIORITY),
-    offer(RESPONSES, "openai", "gpt-5.6-luna", 40).cache(Cache::ReadsAndWrites).thinks().searches().tiers(FLEX_PRIORITY),
+    offer(RESPONSES, "openai", "gpt-6-astra", 12)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY),
+    offer(RESPONSES, "openai", "gpt-5.6-luna", 40)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY),
     offer(RESPONSES, "openai", "gpt-5.3-codex", 30).cache(Cache::Reads).thinks().tiers(PRIORITY),
     offer(RESPONSES, "openai", "gpt-5.1-codex-mini", 15).cache(Cache::Reads).thinks(),
     offer(RESPONSES, "openai", "gpt-5-mini", 35).cache(Cache::Reads).thinks().searches().tiers(FLEX_PRIORITY),
     offer(RESPONSES, "openai", "gpt-5-nano", 30).cache(Cache::Reads).thinks().searches().tiers(&[Tier::Flex]),
-    offer(EMBEDDING, "openai", "text-embedding-3-large", 50),
-    offer(EMBEDDING, "openai", "text-embedding-3-small", 80),
+    offer(EMBEDDING, "openai", "text-embedding-3-large", 80),
+    offer(EMBEDDING, "openai", "text-embedding-3-small", 130),
     offer(EMBEDDING, "mistral", "mistral-embed", 10),
     offer(IMAGE, "openai", "gpt-image-2", 8),
     offer(IMAGE, "openai", "gpt-image-1-mini", 10),
-    offer(ANTHROPIC, "anthropic", "claude-haiku-5-5", 75).cache(Cache::ReadsAndWrites).thinks().searches().tiers(BATCHES).long_from(100_000),
-    offer(ANTHROPIC, "anthropic", "claude-sonnet-5-5", 90).cache(Cache::ReadsAndWrites).thinks().searches().tiers(BATCHES),
-    offer(ANTHROPIC, "anthropic", "claude-opus-5-5", 30).cache(Cache::ReadsAndWrites).thinks().searches().tiers(BATCHES),
-    offer(ANTHROPIC, "anthropic", "claude-sonnet-4-6", 35).cache(Cache::ReadsAndWrites).thinks().searches().tiers(BATCHES),
-    offer(ANTHROPIC, "anthropic", "claude-fable-5-1", 8).cache(Cache::ReadsAndWrites).thinks().searches().tiers(BATCHES),
-    offer(ANTHROPIC, "anthropic", "claude-haiku-4-5", 30).cache(Cache::ReadsAndWrites).thinks().tiers(BATCHES),
-    offer(GEMINI, "gemini", "gemini-3.8-flash", 60).cache(Cache::Reads).thinks().searches().tiers(FLEX_PRIORITY),
-    offer(GEMINI, "gemini", "gemini-2.5-flash", 45).cache(Cache::Reads).thinks().searches().tiers(FLEX_PRIORITY),
-    offer(GEMINI, "gemini", "gemini-2.5-pro", 20).cache(Cache::Reads).thinks().searches().tiers(FLEX_PRIORITY).long_from(200_000),
-    offer(GEMINI, "gemini", "gemini-3.1-pro-preview", 15).cache(Cache::Reads).thinks().searches().tiers(FLEX_PRIORITY).long_from(200_000),
-    offer(GEMINI, "gemini", "gemini-3.5-flash-lite", 40).cache(Cache::Reads).thinks().searches().tiers(FLEX_PRIORITY),
+    offer(ANTHROPIC, "anthropic", "claude-haiku-5-5", 75)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(BATCHES)
+        .long_from(100_000),
+    offer(ANTHROPIC, "anthropic", "claude-sonnet-5-5", 90)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(BATCHES),
+    offer(ANTHROPIC, "anthropic", "claude-opus-5-5", 30)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(BATCHES),
+    offer(ANTHROPIC, "anthropic", "claude-sonnet-4-6", 35)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(BATCHES),
+    offer(ANTHROPIC, "anthropic", "claude-fable-5-1", 8)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .searches()
+        .tiers(BATCHES),
+    offer(ANTHROPIC, "anthropic", "claude-haiku-4-5", 30)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .tiers(BATCHES),
+    offer(GEMINI, "gemini", "gemini-3.8-flash", 60)
+        .cache(Cache::Reads)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY),
+    offer(GEMINI, "gemini", "gemini-2.5-flash", 45)
+        .cache(Cache::Reads)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY),
+    offer(GEMINI, "gemini", "gemini-2.5-pro", 20)
+        .cache(Cache::Reads)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY)
+        .long_from(200_000),
+    offer(GEMINI, "gemini", "gemini-3.1-pro-preview", 15)
+        .cache(Cache::Reads)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY)
+        .long_from(200_000),
+    offer(GEMINI, "gemini", "gemini-3.5-flash-lite", 40)
+        .cache(Cache::Reads)
+        .thinks()
+        .searches()
+        .tiers(FLEX_PRIORITY),
     offer(("openai", Shape::DeepSeek), "deepseek", "deepseek-chat", 30).cache(Cache::Reads),
     offer(("openai", Shape::Xai), "xai", "grok-4.7", 15).cache(Cache::Reads).thinks().long_from(200_000),
     offer(("openai", Shape::Xai), "xai", "grok-code-fast-1", 20).cache(Cache::Reads).thinks(),
     offer(("openai", Shape::Mistral), "mistral", "mistral-large-4", 12).cache(Cache::Reads),
     offer(("openai", Shape::Mistral), "mistral", "mistral-small-latest", 18).cache(Cache::Reads),
     offer(("openai", Shape::Mistral), "mistral", "mistral-medium-3-5", 10).cache(Cache::Reads),
-    offer(CHAT, "azure", "gpt-6-sol", 30).cache(Cache::ReadsAndWrites).thinks().tiers(PRIORITY).long_from(272_000),
+    offer(CHAT, "azure", "gpt-6-sol", 30)
+        .cache(Cache::ReadsAndWrites)
+        .thinks()
+        .tiers(PRIORITY)
+        .long_from(272_000),
     offer(CHAT, "azure", "gpt-4.1", 12).cache(Cache::Reads).tiers(PRIORITY),
     offer(CHAT, "azure", "gpt-4o-mini", 20).cache(Cache::Reads),
     offer(BATCH, "openai", "gpt-5.4-mini", 25).cache(Cache::Reads).thinks(),

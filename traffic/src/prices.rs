@@ -67,7 +67,8 @@ impl Prices {
             let prices = Row::read(&row)?;
             rows.insert((row.provider, row.model), prices);
         }
-        let row_of = |provider: &str, model: &str| rows.get(&(provider.to_owned(), model.to_owned())).cloned();
+        let row_of =
+            |provider: &str, model: &str| rows.get(&(provider.to_owned(), model.to_owned())).cloned();
         Ok(Self { offers: OFFERS.iter().map(|offer| row_of(offer.provider, offer.model)).collect() })
     }
 

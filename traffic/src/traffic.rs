@@ -134,7 +134,8 @@ impl Traffic {
 
     /// The time that belongs to the position in the traffic.
     fn occurred_at(&self) -> i64 {
-        let passed = self.config.spread.as_millis() * u128::from(self.sent) / u128::from(self.config.count.max(1));
+        let passed =
+            self.config.spread.as_millis() * u128::from(self.sent) / u128::from(self.config.count.max(1));
         self.config.start.0.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 

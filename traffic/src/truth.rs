@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use ledger::event::AttemptKind;
 use ledger::money::Amount;
 use ledger::reject::Reason;
 use ledger::unit::Unit;
@@ -99,6 +98,26 @@ impl Truth {
         }
     }
 
+    /// Adds the truth of another traffic, which was sent too.
+    pub fn absorb(&mut self, other: &Self) {
+        self.received += other.received;
+        self.accepted += other.accepted;
+        self.duplicates += other.duplicates;
+        for (reason, count) in &other.quarantined {
+            *self.quarantined.entry(reason).or_default() += count;
+        }
+        self.total.add(&other.total);
+        for (model, sum) in &other.by_model {
+            self.by_model.entry(model.clone()).or_default().add(sum);
+        }
+        for (team, sum) in &other.by_team {
+            self.by_team.entry(team.clone()).or_default().add(sum);
+        }
+        for (customer, sum) in &other.by_customer {
+            self.by_customer.entry(customer.clone()).or_default().add(sum);
+        }
+    }
+
     /// Records that bear the id of an earlier one and tell another story.
     #[must_use]
     pub fn conflicts(&self) -> u64 {
@@ -106,11 +125,7 @@ impl Truth {
     }
 
     fn sum_of(&self, attempt: &Attempt) -> Sum {
-        let mut sum = Sum {
-            attempts: 1,
-            requests: u64::from(attempt.kind == AttemptKind::Primary),
-            ..Sum::default()
-        };
+        let mut sum = Sum { attempts: 1, requests: u64::from(attempt.ordinal == 1), ..Sum::default() };
         let (cost, is_priced) = self.prices.cost(attempt.offer, attempt.tier, &attempt.counts);
         match attempt.billing {
             Billing::Owed => {
@@ -176,4 +191,3 @@ impl Sum {
         }
     }
 }
-

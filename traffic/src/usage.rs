@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::attempt::Attempt;
 use crate::counts::Counts;
-use crate::offers::{Shape, Tier};
+use crate::offers::{Offer, Shape, Tier};
 
 /// A usage object.
 #[derive(Serialize)]
@@ -50,8 +50,10 @@ struct PromptDetails {
 struct CompletionDetails {
     reasoning_tokens: u64,
     audio_tokens: u64,
-    accepted_prediction_tokens: u64,
-    rejected_prediction_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_prediction_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected_prediction_tokens: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -197,17 +199,16 @@ impl Usage {
         if !attempt.has_usage() {
             return None;
         }
-        let counts = &attempt.counts;
-        Some(match attempt.offer().shape {
-            Shape::Chat => Self::OpenAi(OpenAi::of(counts)),
-            Shape::Xai => Self::OpenAi(OpenAi::of(counts).by_xai(counts)),
+        let (counts, offer) = (&attempt.counts, attempt.offer());
+        Some(match offer.shape {
+            Shape::Chat => Self::OpenAi(OpenAi::of(counts, offer)),
+            Shape::Xai => Self::OpenAi(OpenAi::of(counts, offer).by_xai(counts)),
             Shape::DeepSeek => Self::DeepSeek(DeepSeek::of(counts)),
             Shape::Mistral => Self::Mistral(Mistral::of(counts)),
             Shape::Responses => Self::Responses(Responses::of(counts)),
-            Shape::Embedding => Self::Embedding(Embedding {
-                prompt_tokens: counts.uncached,
-                total_tokens: counts.uncached,
-            }),
+            Shape::Embedding => {
+                Self::Embedding(Embedding { prompt_tokens: counts.uncached, total_tokens: counts.uncached })
+            }
             Shape::Image => Self::Image(Image::of(counts)),
             Shape::Anthropic => Self::Anthropic(Anthropic::of(counts, attempt.tier)),
             Shape::Gemini => Self::Gemini(Gemini::of(counts, attempt.tier)),
@@ -221,8 +222,10 @@ impl Usage {
 }
 
 impl OpenAi {
-    const fn of(counts: &Counts) -> Self {
+    const fn of(counts: &Counts, offer: &Offer) -> Self {
         let (prompt, completion) = (counts.prompt(), counts.text + counts.reasoning);
+        // Predicted outputs are a feature of the models that do not think.
+        let predictions = if offer.thinks { None } else { Some(0) };
         Self {
             prompt_tokens: prompt,
             completion_tokens: completion,
@@ -237,8 +240,8 @@ impl OpenAi {
             completion_tokens_details: CompletionDetails {
                 reasoning_tokens: counts.reasoning,
                 audio_tokens: 0,
-                accepted_prediction_tokens: 0,
-                rejected_prediction_tokens: 0,
+                accepted_prediction_tokens: predictions,
+                rejected_prediction_tokens: predictions,
             },
             num_sources_used: None,
         }
@@ -291,7 +294,10 @@ impl Responses {
         let (input, output) = (counts.prompt(), counts.text + counts.reasoning);
         Self {
             input_tokens: input,
-            input_tokens_details: InputDetails { cached_tokens: counts.read, cache_write_tokens: counts.written },
+            input_tokens_details: InputDetails {
+                cached_tokens: counts.read,
+                cache_write_tokens: counts.written,
+            },
             output_tokens: output,
             output_tokens_details: ReasoningDetails { reasoning_tokens: counts.reasoning },
             total_tokens: input + output,
@@ -317,8 +323,7 @@ impl Anthropic {
             ephemeral_5m_input_tokens: counts.written_5m,
             ephemeral_1h_input_tokens: counts.written_1h,
         };
-        let tools =
-            ServerTools { web_search_requests: counts.searches, web_fetch_requests: counts.fetches };
+        let tools = ServerTools { web_search_requests: counts.searches, web_fetch_requests: counts.fetches };
         let thinking = ThinkingDetails { thinking_tokens: counts.reasoning };
         Self {
             input_tokens: counts.uncached,
@@ -366,10 +371,18 @@ impl Gemini {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Context {
-    Output { output: Vec<OutputItem> },
+    Output {
+        output: Vec<OutputItem>,
+    },
     #[serde(rename_all = "camelCase")]
-    Grounding { grounding_metadata: Grounding },
-    Image { n: u64, size: &'static str, quality: &'static str },
+    Grounding {
+        grounding_metadata: Grounding,
+    },
+    Image {
+        n: u64,
+        size: &'static str,
+        quality: &'static str,
+    },
 }
 
 #[derive(Serialize)]
@@ -401,7 +414,10 @@ impl Context {
                 Some(Self::Image { n: 1, size: "1024x1024", quality: "medium" })
             }
             Shape::Responses if searches > 0 => {
-                let call = |action| OutputItem { r#type: "web_search_call", action: Some(Action { r#type: action }) };
+                let call = |action| OutputItem {
+                    r#type: "web_search_call",
+                    action: Some(Action { r#type: action }),
+                };
                 // Opening a page that was found is a call as well, but none that is charged.
                 let calls = std::iter::repeat_n("search", searches).chain(["open_page"]).map(call);
                 let message = OutputItem { r#type: "message", action: None };

@@ -104,7 +104,12 @@ fn check(count: u64, book: &PriceBook, encode: impl Fn(&Event) -> Option<Vec<u8>
             }
         };
         let result = entries(&decoder, bytes.as_deref(), book, &mut add);
-        let shown = || String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).chars().take(900).collect::<String>();
+        let shown = || {
+            String::from_utf8_lossy(bytes.as_deref().unwrap_or_default())
+                .chars()
+                .take(900)
+                .collect::<String>()
+        };
         let expected = match event.fate() {
             // What was sent before and what contradicts it are events like any other: finding them takes the ids.
             Fate::Accepted | Fate::Duplicate | Fate::Rejected(Reason::Conflict) => Ok(()),
@@ -173,7 +178,8 @@ fn every_price_that_the_traffic_can_meet_is_met() {
         let bytes = event.json().unwrap();
         entries(&decoder, bytes.as_deref(), &book, |entry| {
             for line in entry.lines {
-                if let (Some(row), Some(position)) = (entry.row, line.price.and_then(|price| price.row_price)) {
+                if let (Some(row), Some(position)) = (entry.row, line.price.and_then(|price| price.row_price))
+                {
                     met.entry(row.row.id.clone()).or_default().insert(position);
                 }
             }
@@ -185,7 +191,8 @@ fn every_price_that_the_traffic_can_meet_is_met() {
         let row = book.row(id).unwrap();
         met[id].iter().map(|position| &row.prices[usize::from(*position)]).collect::<Vec<_>>()
     };
-    let conditions = |id: &str| prices(id).iter().map(|price| price.conditions.to_string()).collect::<Vec<_>>();
+    let conditions =
+        |id: &str| prices(id).iter().map(|price| price.conditions.to_string()).collect::<Vec<_>>();
     for (id, expected) in [
         ("openai/gpt-6-sol@traffic", "service_tier=flex"),
         ("openai/gpt-6-sol@traffic", "prompt_tokens_total>272000"),

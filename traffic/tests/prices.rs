@@ -26,11 +26,24 @@ fn every_price_is_the_one_of_the_map() {
                 other.unit == price.unit && conditions == price.conditions
             };
             let others: Vec<&Price> = imported.prices.iter().filter(same).collect();
-            assert!(!others.is_empty(), "{}: the map has no price of {} for {}", row.id, price.unit, price.conditions);
+            assert!(
+                !others.is_empty(),
+                "{}: the map has no price of {} for {}",
+                row.id,
+                price.unit,
+                price.conditions
+            );
             for other in others {
                 // a / b = c / d where a × d = c × b.
-                let cross = |amount: ledger::money::Decimal, per: u64| amount.checked_mul(per.into()).unwrap();
-                assert_eq!(cross(price.amount, other.per), cross(other.amount, price.per), "{} {}", row.id, price.unit);
+                let cross =
+                    |amount: ledger::money::Decimal, per: u64| amount.checked_mul(per.into()).unwrap();
+                assert_eq!(
+                    cross(price.amount, other.per),
+                    cross(other.amount, price.per),
+                    "{} {}",
+                    row.id,
+                    price.unit
+                );
             }
         }
     }

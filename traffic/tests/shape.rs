@@ -55,8 +55,17 @@ fn teams_customers_and_models_are_all_there() {
     let customers = frequencies("customer");
     assert_eq!(customers.iter().filter(|(customer, _)| !customer.is_empty()).count(), 100);
     assert_eq!(frequencies("model").len(), 40);
-    let families: BTreeSet<_> = frequencies("endpoint_family").into_iter().map(|(family, _)| family).collect();
-    let expected = ["anthropic", "embeddings", "gemini", "image-generation", "openai", "openai-batch", "openai-response"];
+    let families: BTreeSet<_> =
+        frequencies("endpoint_family").into_iter().map(|(family, _)| family).collect();
+    let expected = [
+        "anthropic",
+        "embeddings",
+        "gemini",
+        "image-generation",
+        "openai",
+        "openai-batch",
+        "openai-response",
+    ];
     assert_eq!(families, expected.map(str::to_owned).into());
     let providers: BTreeSet<_> = frequencies("provider").into_iter().map(|(provider, _)| provider).collect();
     let expected = ["anthropic", "azure", "deepseek", "gemini", "mistral", "openai", "self_hosted", "xai"];
@@ -85,12 +94,16 @@ fn what_happens_at_a_gateway_happens() {
         ("a cache hit", |event| text(event, "gateway_cache") == Some("hit")),
         ("a stream", |event| event["stream"] == true && event["ttft_ms"].is_u64()),
         ("a broken stream with usage", |event| text(event, "outcome") == Some("partial")),
-        ("a broken stream without", |event| text(event, "outcome") == Some("unknown") && event.get("usage").is_none()),
+        ("a broken stream without", |event| {
+            text(event, "outcome") == Some("unknown") && event.get("usage").is_none()
+        }),
         ("flex", |event| text(event, "service_tier") == Some("flex")),
         ("priority", |event| event["usage"]["trafficType"] == "ON_DEMAND_PRIORITY"),
         ("a batch", |event| event["usage"]["service_tier"] == "batch"),
         ("a cache write for an hour", |event| {
-            event["usage"]["cache_creation"]["ephemeral_1h_input_tokens"].as_u64().is_some_and(|tokens| tokens > 0)
+            event["usage"]["cache_creation"]["ephemeral_1h_input_tokens"]
+                .as_u64()
+                .is_some_and(|tokens| tokens > 0)
         }),
         ("a cache read", |event| event["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64() > Some(0)),
         ("reasoning", |event| event["usage"]["thoughtsTokenCount"].is_u64()),

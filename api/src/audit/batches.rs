@@ -181,7 +181,13 @@ impl<'a> Walk<'a> {
         if batch.received != parts || batch.received.saturating_add(batch.holes) != range {
             let detail = format!(
                 "the batch [{}, {}) received {} but posted {}, dropped {} as duplicates, quarantined {} and has {} holes",
-                batch.first, batch.next, batch.received, batch.posted, batch.duplicates, batch.quarantined, batch.holes
+                batch.first,
+                batch.next,
+                batch.received,
+                batch.posted,
+                batch.duplicates,
+                batch.quarantined,
+                batch.holes
             );
             self.differs(report, Check::Balance, Some(batch.first), detail);
         }
@@ -189,7 +195,8 @@ impl<'a> Walk<'a> {
 
     async fn compare(&mut self, batch: &Batch, held: &Rows, report: &mut Report) -> Result<(), Error> {
         // A command makes rows of other tables beside its own; of `commands` it makes one.
-        let entries = if self.partition.topic_name == COMMANDS_TOPIC { held.posted_rows } else { batch.entries };
+        let entries =
+            if self.partition.topic_name == COMMANDS_TOPIC { held.posted_rows } else { batch.entries };
         let agree = held.posted_rows == entries
             && held.posted_origins == held.posted_rows
             && held.posted_records == batch.posted
@@ -265,7 +272,8 @@ fn neighbors(batches: &[Batch]) -> Vec<&[Batch]> {
     let mut groups = Vec::new();
     let mut rest = batches;
     while let Some(start) = rest.first().map(|batch| batch.first) {
-        let fits = rest.iter().take_while(|batch| batch.next.saturating_sub(start) <= OFFSETS_MAX).count().max(1);
+        let fits =
+            rest.iter().take_while(|batch| batch.next.saturating_sub(start) <= OFFSETS_MAX).count().max(1);
         let (group, tail) = rest.split_at(fits);
         groups.push(group);
         rest = tail;
@@ -313,7 +321,13 @@ mod tests {
     }
 
     fn record(offset: u64, posted_rows: u64, quarantine_rows: u64) -> Record {
-        Record { record_offset: offset, posted_rows, posted_origins: posted_rows.min(1), quarantine_rows, duplicate_rows: 0 }
+        Record {
+            record_offset: offset,
+            posted_rows,
+            posted_origins: posted_rows.min(1),
+            quarantine_rows,
+            duplicate_rows: 0,
+        }
     }
 
     #[test]

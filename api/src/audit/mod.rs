@@ -152,9 +152,10 @@ pub(crate) async fn audit(
 ) -> Result<Json<Report>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
     // One audit at a time: it reads everything.
-    let _turn = service.audits.try_acquire().map_err(|_| {
-        Problem::unavailable("another audit is running; ask again when it has ended")
-    })?;
+    let _turn = service
+        .audits
+        .try_acquire()
+        .map_err(|_| Problem::unavailable("another audit is running; ask again when it has ended"))?;
     run(service.store.client()).await.map(Json).map_err(|error| {
         tracing::error!(error = chain(&error), "The audit could not be made");
         Problem::unavailable("the store did not answer the audit; try again, or ask its operator")

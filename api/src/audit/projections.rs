@@ -44,7 +44,9 @@ pub(super) async fn check(auditor: &Auditor, report: &mut Report) -> Result<(), 
             .map(|(_, day)| day)
             .chain(entries.iter().filter(|(key, _)| !after.contains_key(*key)).map(|(_, day)| day))
             .collect();
-        report.projections.push(ProjectionBalance { projection: (*projection).to_owned(), clean: differing.is_empty() });
+        report
+            .projections
+            .push(ProjectionBalance { projection: (*projection).to_owned(), clean: differing.is_empty() });
         for day in differing {
             report.differs(Difference {
                 check: Check::Projection,

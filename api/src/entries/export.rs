@@ -19,13 +19,59 @@ const CHUNK: u64 = 5_000;
 
 /// Columns of the CSV, in order, before the quantities.
 const COLUMNS: &[&str] = &[
-    "event_id", "request_id", "kind", "occurred_at", "recorded_at", "log_time", "topic", "partition", "offset",
-    "ordinal", "key", "team", "app", "environment", "customer", "project", "end_user", "workflow", "tags",
-    "endpoint_family", "provider", "provider_account", "model", "alias", "credential", "route", "region",
-    "service_tier", "processing", "speed", "attempt", "attempt_kind", "fallback_from", "status", "error_class",
-    "outcome", "stream", "latency_ms", "ttft_ms", "gateway_cache", "attempts", "requests", "unpriced",
-    "unpriced_units", "flags", "model_row", "matched_by", "conditions", "list_cost", "cost", "charge",
-    "cost_avoided", "currency",
+    "event_id",
+    "request_id",
+    "kind",
+    "occurred_at",
+    "recorded_at",
+    "log_time",
+    "topic",
+    "partition",
+    "offset",
+    "ordinal",
+    "key",
+    "team",
+    "app",
+    "environment",
+    "customer",
+    "project",
+    "end_user",
+    "workflow",
+    "tags",
+    "endpoint_family",
+    "provider",
+    "provider_account",
+    "model",
+    "alias",
+    "credential",
+    "route",
+    "region",
+    "service_tier",
+    "processing",
+    "speed",
+    "attempt",
+    "attempt_kind",
+    "fallback_from",
+    "status",
+    "error_class",
+    "outcome",
+    "stream",
+    "latency_ms",
+    "ttft_ms",
+    "gateway_cache",
+    "attempts",
+    "requests",
+    "unpriced",
+    "unpriced_units",
+    "flags",
+    "model_row",
+    "matched_by",
+    "conditions",
+    "list_cost",
+    "cost",
+    "charge",
+    "cost_avoided",
+    "currency",
 ];
 
 /// The entries as NDJSON.
@@ -86,7 +132,10 @@ fn rest(
 }
 
 /// A chunk's bytes, and where the next one begins if this one is full.
-fn chunk(rows: Vec<EntryRow>, write: fn(&[Entry]) -> io::Result<Bytes>) -> io::Result<(Bytes, Option<Position>)> {
+fn chunk(
+    rows: Vec<EntryRow>,
+    write: fn(&[Entry]) -> io::Result<Bytes>,
+) -> io::Result<(Bytes, Option<Position>)> {
     let full = u64::try_from(rows.len()).unwrap_or(u64::MAX) >= CHUNK;
     let after = rows.last().filter(|_| full).map(EntryRow::position);
     let entries = rows
@@ -189,7 +238,11 @@ fn json<K: serde::Serialize, V: serde::Serialize>(map: &std::collections::BTreeM
 /// A text that a spreadsheet does not take for a formula: one that begins like a formula gets an apostrophe before
 /// it. Numbers never pass through here, so a negative amount stays a number.
 fn safe(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text.to_owned() }
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]

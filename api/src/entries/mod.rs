@@ -36,7 +36,8 @@ pub(crate) enum Format {
     Csv,
 }
 
-const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv)];
+const FORMATS: &[(&str, Format)] =
+    &[("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv)];
 
 /// Which entries are asked for.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub(crate) struct Selection {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Entries {
     /// Newest first.
-    pub entries: Vec<Entry>,
+    pub rows: Vec<Entry>,
     /// Where the next page begins; null on the last.
     pub next_cursor: Option<String>,
 }
@@ -88,7 +89,9 @@ pub(crate) async fn entries(
     let after = parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
     let selection = Selection::take(&caller, parameters)?;
     match format {
-        Format::Json => page(&service.store, selection, &question, limit, after).await.map(IntoResponse::into_response),
+        Format::Json => {
+            page(&service.store, selection, &question, limit, after).await.map(IntoResponse::into_response)
+        }
         Format::Ndjson => export::ndjson(service.store, selection).await,
         Format::Csv => export::csv(service.store, selection).await,
     }
@@ -107,8 +110,8 @@ async fn page(
     rows.truncate(wanted);
     let next_cursor =
         if more { rows.last().map(|last| question.cursor(&last.position())).transpose()? } else { None };
-    let entries = rows.into_iter().map(EntryRow::shown).collect::<Result<_, _>>()?;
-    Ok(Json(Entries { entries, next_cursor }))
+    let rows = rows.into_iter().map(EntryRow::shown).collect::<Result<_, _>>()?;
+    Ok(Json(Entries { rows, next_cursor }))
 }
 
 impl Selection {

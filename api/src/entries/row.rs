@@ -196,7 +196,13 @@ pub struct Entry {
 impl EntryRow {
     /// Where the page after this entry begins.
     pub(crate) fn position(&self) -> Position {
-        (self.occurred_ms, self.origin_topic.clone(), self.origin_partition, self.origin_offset, self.origin_ordinal)
+        (
+            self.occurred_ms,
+            self.origin_topic.clone(),
+            self.origin_partition,
+            self.origin_offset,
+            self.origin_ordinal,
+        )
     }
 
     /// The provider's usage object and the event's context, as they were sent; empty where they expired.
@@ -208,10 +214,12 @@ impl EntryRow {
     pub(crate) fn shown(self) -> Result<Entry, Problem> {
         let lines = self.lines();
         let quantities = sums(lines.iter().map(|line| (line.unit.as_str(), line.quantity.as_str())))?;
-        let quantities_avoided =
-            sums(self.avoided_unit_names.iter().zip(&self.avoided_quantity_texts).map(|(unit, text)| {
-                (unit.as_str(), text.as_str())
-            }))?;
+        let quantities_avoided = sums(
+            self.avoided_unit_names
+                .iter()
+                .zip(&self.avoided_quantity_texts)
+                .map(|(unit, text)| (unit.as_str(), text.as_str())),
+        )?;
         Ok(Entry {
             event_id: self.event_id,
             request_id: self.request_id,

@@ -221,9 +221,8 @@ mod tests {
 
     #[test]
     fn group_by_is_repeated_or_separated_by_commas() {
-        let names = |query: &str| {
-            question(query).unwrap().group_by.iter().map(Dimension::name).collect::<Vec<_>>()
-        };
+        let names =
+            |query: &str| question(query).unwrap().group_by.iter().map(Dimension::name).collect::<Vec<_>>();
         assert_eq!(names("group_by=team,model&group_by=tag:env"), ["team", "model", "tag:env"]);
         assert_eq!(names("group_by=team&group_by=team"), ["team"]);
     }

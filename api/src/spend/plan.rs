@@ -33,22 +33,13 @@ pub(crate) struct Segment {
 }
 
 impl Source {
-    /// Name of the projection, where it is one.
-    #[cfg(test)]
-    pub(crate) const fn projection(self) -> Option<&'static str> {
-        match self {
-            Self::DayAndModel => Some("by_day_and_model"),
-            Self::DayAndKey => Some("by_day_and_key"),
-            Self::QuarterHour => Some("by_quarter_hour"),
-            Self::Entries => None,
-        }
-    }
-
     /// The start of a row's slot, in the source's own expression, in seconds since 1970.
     pub(crate) const fn slot_seconds(self) -> &'static str {
         match self {
             Self::DayAndModel | Self::DayAndKey => "toInt64(toDate(occurred_at, 'UTC')) * 86400",
-            Self::QuarterHour | Self::Entries => "toInt64(toUnixTimestamp(toStartOfFifteenMinutes(occurred_at)))",
+            Self::QuarterHour | Self::Entries => {
+                "toInt64(toUnixTimestamp(toStartOfFifteenMinutes(occurred_at)))"
+            }
         }
     }
 }
@@ -232,26 +223,39 @@ mod tests {
             planned("", None, &[Kept::ByDayAndModel, Kept::Everywhere]),
             ["DayAndModel 11-01T00:00/12-01T00:00"]
         );
-        assert_eq!(planned("", Some(Interval::Day), &[Kept::ByDayAndKey]), ["DayAndKey 11-01T00:00/12-01T00:00"]);
+        assert_eq!(
+            planned("", Some(Interval::Day), &[Kept::ByDayAndKey]),
+            ["DayAndKey 11-01T00:00/12-01T00:00"]
+        );
     }
 
     #[test]
     fn a_local_month_is_whole_days_and_quarter_hours_at_its_edges() {
         assert_eq!(
             planned("tz=Europe/Berlin", None, &[Kept::Everywhere]),
-            ["DayAndModel 11-01T00:00/11-30T00:00", "QuarterHour 10-31T23:00/11-01T00:00 11-30T00:00/11-30T23:00"]
+            [
+                "DayAndModel 11-01T00:00/11-30T00:00",
+                "QuarterHour 10-31T23:00/11-01T00:00 11-30T00:00/11-30T23:00"
+            ]
         );
         // The quarter hours do not keep the model, so the edges are read raw.
         assert_eq!(
             planned("tz=Europe/Berlin", None, &[Kept::ByDayAndModel]),
-            ["DayAndModel 11-01T00:00/11-30T00:00", "Entries 10-31T23:00/11-01T00:00 11-30T00:00/11-30T23:00"]
+            [
+                "DayAndModel 11-01T00:00/11-30T00:00",
+                "Entries 10-31T23:00/11-01T00:00 11-30T00:00/11-30T23:00"
+            ]
         );
     }
 
     #[test]
     fn local_weeks_cut_the_days_that_their_mondays_begin_in() {
         assert_eq!(
-            planned("from=2026-11-16&to=2026-11-30&tz=Europe/Berlin", Some(Interval::Week), &[Kept::Everywhere]),
+            planned(
+                "from=2026-11-16&to=2026-11-30&tz=Europe/Berlin",
+                Some(Interval::Week),
+                &[Kept::Everywhere]
+            ),
             [
                 "DayAndModel 11-16T00:00/11-22T00:00 11-23T00:00/11-29T00:00",
                 "QuarterHour 11-15T23:00/11-16T00:00 11-22T00:00/11-23T00:00 11-29T00:00/11-29T23:00"
@@ -262,7 +266,11 @@ mod tests {
     #[test]
     fn local_days_and_hours_are_quarter_hours() {
         assert_eq!(
-            planned("from=2026-11-16&to=2026-11-18&tz=Europe/Berlin", Some(Interval::Day), &[Kept::Everywhere]),
+            planned(
+                "from=2026-11-16&to=2026-11-18&tz=Europe/Berlin",
+                Some(Interval::Day),
+                &[Kept::Everywhere]
+            ),
             ["QuarterHour 11-15T23:00/11-17T23:00"]
         );
         assert_eq!(
@@ -282,7 +290,10 @@ mod tests {
     fn an_instant_inside_a_quarter_hour_is_read_from_the_entries_up_to_the_next() {
         assert_eq!(
             planned("from=2026-11-24T09:07:00Z&to=2026-11-24T10:20:00Z", None, &[Kept::Everywhere]),
-            ["QuarterHour 11-24T09:15/11-24T10:15", "Entries 11-24T09:07/11-24T09:15 11-24T10:15/11-24T10:20"]
+            [
+                "QuarterHour 11-24T09:15/11-24T10:15",
+                "Entries 11-24T09:07/11-24T09:15 11-24T10:15/11-24T10:20"
+            ]
         );
         assert_eq!(
             planned("from=2026-11-24T09:01:00Z&to=2026-11-24T09:02:00Z", None, &[Kept::Everywhere]),

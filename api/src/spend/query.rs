@@ -38,11 +38,14 @@ struct UnitCount {
 }
 
 /// The totals of a page, and one row more where there is another page.
-pub(super) async fn totals(store: &Store, bounds: &Bounds, question: &Question) -> Result<Vec<Total>, Problem> {
+pub(super) async fn totals(
+    store: &Store,
+    bounds: &Bounds,
+    question: &Question,
+) -> Result<Vec<Total>, Problem> {
     let (segments, mut conditions) = segments(bounds, question);
     let after = after_sql(question.after.as_ref(), &mut conditions.values);
-    conditions.values =
-        conditions.values.with("limit", Value::Unsigned(question.limit.saturating_add(1)));
+    conditions.values = conditions.values.with("limit", Value::Unsigned(question.limit.saturating_add(1)));
     store
         .bounded(queries::SPEND, conditions, |statement| {
             statement
@@ -69,17 +72,21 @@ pub(super) async fn unpriced(
         .collect::<Vec<_>>()
         .join("\nUNION ALL\n");
     let counts: Vec<Count> = store
-        .bounded(queries::SPEND_UNPRICED, conditions.clone(), |statement| statement.slot("segments", &segments))
+        .bounded(queries::SPEND_UNPRICED, conditions.clone(), |statement| {
+            statement.slot("segments", &segments)
+        })
         .await?;
     let entries: i64 = counts.iter().map(|count| count.entries).sum();
     if entries == 0 {
         return Ok(None);
     }
     let time = super::entries_sql(question.period.from, question.period.to);
-    let units: Vec<UnitCount> = store
-        .bounded(queries::UNPRICED_UNITS, conditions, |statement| statement.slot("time", &time))
-        .await?;
-    Ok(Some(Unpriced { entries, units: units.into_iter().map(|count| (count.unit, count.entries)).collect() }))
+    let units: Vec<UnitCount> =
+        store.bounded(queries::UNPRICED_UNITS, conditions, |statement| statement.slot("time", &time)).await?;
+    Ok(Some(Unpriced {
+        entries,
+        units: units.into_iter().map(|count| (count.unit, count.entries)).collect(),
+    }))
 }
 
 impl Total {
@@ -102,8 +109,7 @@ impl Total {
             .zip(self.groups)
             .map(|(dimension, value)| (dimension.name(), Some(value).filter(|value| !value.is_empty())))
             .collect();
-        let quantities =
-            question.quantities.then(|| units::by_name(self.units, self.quantities));
+        let quantities = question.quantities.then(|| units::by_name(self.units, self.quantities));
         SpendRow {
             group,
             from: rfc3339(from),
@@ -227,7 +233,8 @@ fn lines_slots(statement: Statement, by_unit: bool, unit_condition: &str) -> Sta
     statement
         .slot("fixed_lines", &fixed.join(",\n            "))
         .slot("unit_condition", if unit_condition.is_empty() { "true" } else { unit_condition })
-        .slot("parts", parts)        }
+        .slot("parts", parts)
+}
 
 fn after_sql(after: Option<&Position>, values: &mut Values) -> String {
     let Some((bucket, groups, currency)) = after else { return "true".to_owned() };

@@ -28,7 +28,12 @@ fn quarantined(offset: u64) -> Value {
 async fn books() -> Result<World> {
     let world = World::new().await?;
     world
-        .post(&[json!({}), json!({}), json!({"offset": 3}), json!({"offset": 3, "ordinal": 1, "attempts": 0})])
+        .post(&[
+            json!({}),
+            json!({}),
+            json!({"offset": 3}),
+            json!({"offset": 3, "ordinal": 1, "attempts": 0}),
+        ])
         .await?;
     world.insert("quarantine", &[quarantined(2)]).await?;
     world
@@ -36,8 +41,12 @@ async fn books() -> Result<World> {
             "batches",
             &[
                 batch(0, 3, &json!({"posted": 2, "entries": 2, "quarantined": 1})),
-                batch(3, 6, &json!({"received": 2, "posted": 1, "entries": 2, "duplicates": 1, "holes": 1,
-                                     "duplicates_at": [4]})),
+                batch(
+                    3,
+                    6,
+                    &json!({"received": 2, "posted": 1, "entries": 2, "duplicates": 1, "holes": 1,
+                                     "duplicates_at": [4]}),
+                ),
             ],
         )
         .await?;
@@ -80,7 +89,12 @@ async fn each_way_in_which_books_can_be_wrong_is_found_at_its_first_offset() -> 
         ("entries", vec![json!({"offset": 4})], "rows", json!(4)),
         ("quarantine", vec![quarantined(0)], "rows", json!(0)),
         ("batches", vec![batch(7, 8, &json!({}))], "gap", json!(6)),
-        ("batches", vec![batch(5, 7, &json!({"received": 0, "posted": 0, "entries": 0, "holes": 2}))], "overlap", json!(5)),
+        (
+            "batches",
+            vec![batch(5, 7, &json!({"received": 0, "posted": 0, "entries": 0, "holes": 2}))],
+            "overlap",
+            json!(5),
+        ),
         ("batches", vec![batch(6, 9, &json!({"received": 2}))], "balance", json!(6)),
         ("batches", vec![batch(6, 9, &json!({}))], "rows", json!(6)),
     ];
@@ -93,22 +107,52 @@ async fn each_way_in_which_books_can_be_wrong_is_found_at_its_first_offset() -> 
         }
         let report = world.get("/v1/audit").await?;
         assert_eq!(report["clean"], false, "{table} {rows:?}");
-        let found = report["differences"].as_array().into_iter().flatten().find(|difference| difference["check"] == check);
+        let found = report["differences"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|difference| difference["check"] == check);
         assert_eq!(found.map(|difference| &difference["offset"]), Some(&offset), "{rows:?}: {report}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn rows_of_a_batch_that_is_being_written_are_no_difference_but_rows_before_all_batches_are() -> Result<()> {
+async fn rows_of_a_batch_that_is_being_written_are_no_difference_but_rows_before_all_batches_are()
+-> Result<()> {
     let world = books().await?;
     world.post(&[json!({"offset": 6})]).await?;
     let report = world.get("/v1/audit").await?;
     assert_eq!((&report["clean"], &report["partitions"][0]["pending_rows"]), (&json!(true), &json!(1)));
-    world.insert("batches", &[batch(20, 21, &json!({"partition": 1, "received": 0, "posted": 0, "entries": 0, "holes": 1}))]).await?;
+    world
+        .insert(
+            "batches",
+            &[batch(20, 21, &json!({"partition": 1, "received": 0, "posted": 0, "entries": 0, "holes": 1}))],
+        )
+        .await?;
     world.post(&[json!({"partition": 1, "offset": 19})]).await?;
     let report = world.get("/v1/audit").await?;
     assert_eq!(report["differences"][0]["check"], "outside");
     assert_eq!(report["differences"][0]["offset"], 19);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_log_is_balanced_against_its_own_table() -> Result<()> {
+    let world = World::new().await?;
+    let command = |offset: u64| {
+        json!({"topic": "tollbook.commands", "partition": 0, "offset": offset, "command_id": offset.to_string(),
+               "part": 1, "parts": 1, "outcome": "applied"})
+    };
+    world.insert("commands", &[command(0), command(1)]).await?;
+    // Two commands that made three price rows besides.
+    world.insert("batches", &[batch(0, 2, &json!({"topic": "tollbook.commands", "entries": 5}))]).await?;
+    assert_eq!(world.get("/v1/audit").await?["clean"], true);
+    world.insert("commands", &[command(1)]).await?;
+    let report = world.get("/v1/audit").await?;
+    assert_eq!(
+        (&report["differences"][0]["check"], &report["differences"][0]["offset"]),
+        (&json!("rows"), &json!(1))
+    );
     Ok(())
 }

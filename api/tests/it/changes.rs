@@ -15,7 +15,8 @@ async fn a_minted_token_works_at_once_and_a_revoked_one_no_longer() -> Result<()
     let body = json!({"name": "dashboard", "scopes": ["read"], "customers": ["acme"]});
     let (status, minted) = world.call(Method::POST, "/v1/tokens", &world.admin, Some(body)).await?;
     assert_eq!(status, StatusCode::CREATED, "{minted}");
-    let (id, token) = (minted["id"].as_str().unwrap_or_default(), minted["token"].as_str().unwrap_or_default());
+    let (id, token) =
+        (minted["id"].as_str().unwrap_or_default(), minted["token"].as_str().unwrap_or_default());
     assert!(token.starts_with(&format!("tb_{id}_")));
     assert_eq!(world.call(Method::GET, "/v1/spend", token, None).await?.0, StatusCode::OK);
     let listed = world.get("/v1/tokens").await?;
@@ -25,7 +26,7 @@ async fn a_minted_token_works_at_once_and_a_revoked_one_no_longer() -> Result<()
     assert_eq!(world.call(Method::GET, "/v1/spend", token, None).await?.0, StatusCode::UNAUTHORIZED);
     let listed = world.get("/v1/tokens").await?;
     let revoked: Vec<&Value> =
-        listed["tokens"].as_array().into_iter().flatten().filter(|token| token["revoked"] == true).collect();
+        listed["rows"].as_array().into_iter().flatten().filter(|token| token["revoked"] == true).collect();
     assert_eq!(revoked.len(), 1);
     assert_eq!(revoked[0]["customers"], json!(["acme"]));
     let (status, _) = world.call(Method::DELETE, "/v1/tokens/none", &world.admin, None).await?;
@@ -82,7 +83,7 @@ async fn prices_are_shown_first_then_published_then_listed_by_version() -> Resul
     let dry = world.post_text("/v1/models", &body(std::slice::from_ref(&first), true)).await?;
     assert_eq!((dry.0, &dry.1["new"]), (StatusCode::OK, &json!(["a@1"])));
     assert_eq!(world.get("/v1/models").await?["rows"], json!([]), "a dry run changes nothing");
-    let done = world.post_text("/v1/models", &body(&[first.clone()], false)).await?;
+    let done = world.post_text("/v1/models", &body(std::slice::from_ref(&first), false)).await?;
     assert_eq!((done.0, &done.1["operation"]["state"]), (StatusCode::OK, &json!("applied")), "{}", done.1);
     let again = world.post_text("/v1/models", &body(&[first, second], false)).await?;
     assert_eq!(again.1["unchanged"], json!(["a@1"]));
@@ -103,8 +104,9 @@ async fn prices_are_shown_first_then_published_then_listed_by_version() -> Resul
 async fn a_refused_change_is_a_conflict_that_says_why() -> Result<()> {
     let world = World::new().await?;
     world.worker.refuses.store(true, Ordering::SeqCst);
-    let (status, problem) =
-        world.call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [{"id": "a"}], "based_on": 3}))).await?;
+    let (status, problem) = world
+        .call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [{"id": "a"}], "based_on": 3})))
+        .await?;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(problem["detail"].as_str().unwrap_or_default().starts_with("the price book has changed"));
     Ok(())

@@ -75,8 +75,12 @@ async fn the_proof_shows_every_attempt_line_and_where_it_came_from() -> Result<(
     assert_eq!(second["model_row"]["matched_by"], "exact");
     assert_eq!(second["origin"], json!({"topic": "usage.events", "partition": 0, "offset": 1, "ordinal": 0}));
     assert_eq!(second["invoice"], "open period 2026-11");
-    assert_eq!(proof["totals"], json!([{"currency": "USD", "list_cost": "40.01", "cost": "40.01", "charge": "40.01"}]));
+    assert_eq!(
+        proof["totals"],
+        json!([{"currency": "USD", "list_cost": "40.01", "cost": "40.01", "charge": "40.01"}])
+    );
     assert_eq!(proof["corrections"], json!([]));
+    assert_eq!(proof["unpriced"], json!({"entries": 1, "units": {"images": 1}}));
     let text = world.text("/v1/requests/req").await?;
     assert!(text.contains("{\"a\": 1.50}"), "the context is shown as it was sent");
     Ok(())
@@ -98,12 +102,19 @@ async fn a_foreign_request_is_missing_like_one_that_is_not_there() -> Result<()>
 #[tokio::test]
 async fn entries_come_newest_first_in_pages_and_whole_as_an_export() -> Result<()> {
     let world = World::new().await?;
-    let entries: Vec<Value> =
-        (0..5).map(|hour| json!({"occurred_at": format!("2026-11-10 0{hour}:00:00.000"), "team": "=cmd()"})).collect();
+    let entries: Vec<Value> = (0..5)
+        .map(|hour| json!({"occurred_at": format!("2026-11-10 0{hour}:00:00.000"), "team": "=cmd()"}))
+        .collect();
     world.post(&entries).await?;
     world.post(&[json!({"offset": 9, "occurred_at": "2026-11-10 04:00:00.000", "charge": "-1.25", "event_id": "a,b"})]).await?;
     let ids = |answer: &Value| -> Vec<String> {
-        answer["entries"].as_array().into_iter().flatten().filter_map(|entry| entry["event_id"].as_str()).map(str::to_owned).collect()
+        answer["rows"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry["event_id"].as_str())
+            .map(str::to_owned)
+            .collect()
     };
     let first = world.get(&format!("/v1/entries?{NOVEMBER}&limit=4")).await?;
     assert_eq!(ids(&first), ["a,b", "e4", "e3", "e2"]);
@@ -121,11 +132,13 @@ async fn entries_come_newest_first_in_pages_and_whole_as_an_export() -> Result<(
     assert!(lines[2].contains(",'=cmd(),"), "a text that begins like a formula does not");
     let filtered = world.get(&format!("/v1/entries?{NOVEMBER}&team=search&unit=output_*")).await?;
     assert_eq!(ids(&filtered), ["a,b"]);
-    let (status, problem) =
-        world.call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=parquet"), &world.admin, None).await?;
+    let (status, problem) = world
+        .call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=parquet"), &world.admin, None)
+        .await?;
     assert_eq!((status, &problem["allowed"]), (StatusCode::BAD_REQUEST, &json!(["json", "ndjson", "csv"])));
-    let (status, _) =
-        world.call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=csv&limit=3"), &world.admin, None).await?;
+    let (status, _) = world
+        .call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=csv&limit=3"), &world.admin, None)
+        .await?;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     Ok(())
 }
@@ -164,7 +177,10 @@ async fn quarantine_is_listed_newest_first_and_a_bound_token_sees_its_own() -> R
         })
     };
     world
-        .insert("quarantine", &[row(1, "decode", ""), row(2, "conflict", "acme"), row(3, "conflict", "globex")])
+        .insert(
+            "quarantine",
+            &[row(1, "decode", ""), row(2, "conflict", "acme"), row(3, "conflict", "globex")],
+        )
         .await?;
     let ids = |answer: &Value| -> Vec<Value> {
         answer["rows"].as_array().into_iter().flatten().map(|row| row["id"].clone()).collect()
@@ -174,7 +190,10 @@ async fn quarantine_is_listed_newest_first_and_a_bound_token_sees_its_own() -> R
     assert_eq!(answer["rows"][0]["raw"], "{\"x\":1}");
     assert_eq!(answer["rows"][0]["raw_encoding"], "text");
     let cursor = answer["next_cursor"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(ids(&world.get(&format!("/v1/quarantine?limit=2&cursor={cursor}")).await?), ["usage.events/3/1"]);
+    assert_eq!(
+        ids(&world.get(&format!("/v1/quarantine?limit=2&cursor={cursor}")).await?),
+        ["usage.events/3/1"]
+    );
     assert_eq!(ids(&world.get("/v1/quarantine?reason=decode").await?), ["usage.events/3/1"]);
     assert_eq!(ids(&world.get("/v1/quarantine?to=2026-11-10T12:00:02Z").await?), ["usage.events/3/1"]);
     let acme = world.token("acme", &["read"], &["acme"], &[]).await?;

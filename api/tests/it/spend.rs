@@ -26,7 +26,10 @@ async fn totals_are_those_done_by_hand_and_currencies_are_never_added_up() -> Re
         ])
         .await?;
     let answer = world.get(&format!("/v1/spend?{NOVEMBER}&group_by=team")).await?;
-    assert_eq!(column(&answer, "group"), [json!({"team": "ads"}), json!({"team": "ads"}), json!({"team": "search"})]);
+    assert_eq!(
+        column(&answer, "group"),
+        [json!({"team": "ads"}), json!({"team": "ads"}), json!({"team": "search"})]
+    );
     assert_eq!(column(&answer, "currency"), ["EUR", "USD", "USD"]);
     assert_eq!(column(&answer, "amount"), ["12345678901234567890.500000000000000001", "40", "40"]);
     assert_eq!(column(&answer, "requests"), [2, 0, 1]);
@@ -86,7 +89,11 @@ async fn by_unit_an_entry_counts_once_for_each_unit_also_where_it_costs_nothing(
     let answer = world.get(&format!("/v1/spend?{NOVEMBER}&group_by=unit")).await?;
     assert_eq!(
         column(&answer, "group"),
-        [json!({"unit": "images"}), json!({"unit": "input_uncached_tokens"}), json!({"unit": "output_text_tokens"})]
+        [
+            json!({"unit": "images"}),
+            json!({"unit": "input_uncached_tokens"}),
+            json!({"unit": "output_text_tokens"})
+        ]
     );
     assert_eq!(column(&answer, "amount"), ["10", "20", "20"]);
     assert_eq!(column(&answer, "attempts"), [1, 2, 1]);
@@ -95,8 +102,9 @@ async fn by_unit_an_entry_counts_once_for_each_unit_also_where_it_costs_nothing(
         [json!({"images": "3"}), json!({"input_uncached_tokens": "17"}), json!({"output_text_tokens": "5"})]
     );
     // A filter by units takes only their lines; the entry that has both counts once.
-    let answer =
-        world.get(&format!("/v1/spend?{NOVEMBER}&unit=input_uncached_tokens&unit=output_*&group_by=customer")).await?;
+    let answer = world
+        .get(&format!("/v1/spend?{NOVEMBER}&unit=input_uncached_tokens&unit=output_*&group_by=customer"))
+        .await?;
     assert_eq!(column(&answer, "amount"), ["40"]);
     assert_eq!(column(&answer, "attempts"), [2]);
     Ok(())
@@ -138,7 +146,9 @@ async fn local_days_of_23_and_25_hours_hold_what_occurred_in_them() -> Result<()
 async fn an_instant_inside_a_quarter_hour_cuts_at_the_millisecond() -> Result<()> {
     let world = World::new().await?;
     let at = |time: &str| json!({"occurred_at": time});
-    world.post(&[at("2026-11-10 12:07:00.000"), at("2026-11-10 12:07:00.001"), at("2026-11-10 13:07:00.000")]).await?;
+    world
+        .post(&[at("2026-11-10 12:07:00.000"), at("2026-11-10 12:07:00.001"), at("2026-11-10 13:07:00.000")])
+        .await?;
     let answer = world.get("/v1/spend?from=2026-11-10T12:07:00.001Z&to=2026-11-10T13:07:00Z").await?;
     assert_eq!(column(&answer, "attempts"), [1]);
     Ok(())
@@ -162,9 +172,33 @@ async fn every_dimension_groups_and_filters() -> Result<()> {
         ]
     );
     for dimension in [
-        "key", "team", "app", "environment", "customer", "project", "provider", "provider_account", "model", "alias",
-        "endpoint_family", "unit", "attempt_kind", "service_tier", "credential", "status_class", "outcome", "invoice",
-        "currency", "end_user", "workflow", "route", "region", "processing", "speed", "error_class", "gateway",
+        "key",
+        "team",
+        "app",
+        "environment",
+        "customer",
+        "project",
+        "provider",
+        "provider_account",
+        "model",
+        "alias",
+        "endpoint_family",
+        "unit",
+        "attempt_kind",
+        "service_tier",
+        "credential",
+        "status_class",
+        "outcome",
+        "invoice",
+        "currency",
+        "end_user",
+        "workflow",
+        "route",
+        "region",
+        "processing",
+        "speed",
+        "error_class",
+        "gateway",
     ] {
         let answer = world.get(&format!("/v1/spend?{NOVEMBER}&group_by={dimension}")).await?;
         assert!(!column(&answer, "group").is_empty(), "{dimension}");
@@ -246,13 +280,19 @@ async fn complete_through_is_the_earliest_partition_and_null_while_one_is_unread
 async fn a_bound_token_sees_nothing_else_whatever_it_asks() -> Result<()> {
     let world = World::new().await?;
     world
-        .post(&[json!({}), json!({"customer": "globex", "unpriced": 1}), json!({"customer": "globex", "team": "ads"})])
+        .post(&[
+            json!({}),
+            json!({"customer": "globex", "unpriced": 1}),
+            json!({"customer": "globex", "team": "ads"}),
+        ])
         .await?;
     let globex = world.token("globex", &["read"], &["globex"], &[]).await?;
     let ads = world.token("ads", &["read"], &[], &["ads", "search"]).await?;
     let both = world.token("both", &["read"], &["globex"], &["ads"]).await?;
     for (token, attempts) in [(&globex, 2), (&ads, 3), (&both, 1)] {
-        for question in ["", "&group_by=unit", "&group_by=model&interval=day", "&customer=*", "&group_by=project"] {
+        for question in
+            ["", "&group_by=unit", "&group_by=model&interval=day", "&customer=*", "&group_by=project"]
+        {
             let path = format!("/v1/spend?{NOVEMBER}{question}");
             let (status, answer) = world.call(Method::GET, &path, token, None).await?;
             assert_eq!(status, StatusCode::OK, "{answer}");
@@ -261,7 +301,8 @@ async fn a_bound_token_sees_nothing_else_whatever_it_asks() -> Result<()> {
             assert_eq!(sum, attempts * units, "{question}");
         }
     }
-    let (_, answer) = world.call(Method::GET, &format!("/v1/spend?{NOVEMBER}&customer=acme"), &globex, None).await?;
+    let (_, answer) =
+        world.call(Method::GET, &format!("/v1/spend?{NOVEMBER}&customer=acme"), &globex, None).await?;
     assert_eq!(answer["rows"], json!([]));
     let (_, answer) = world.call(Method::GET, &format!("/v1/spend?{NOVEMBER}"), &both, None).await?;
     assert!(answer.get("unpriced").is_none());
@@ -293,8 +334,13 @@ async fn whole_days_and_quarter_hours_are_read_from_the_projections() -> Result<
         let answer = world.get(&format!("/v1/spend?{period}{question}")).await?;
         assert!(!column(&answer, "group").is_empty(), "{question}");
     }
-    let (status, _) =
-        world.call(Method::GET, &format!("/v1/spend?{NOVEMBER}&group_by=project"), &world.admin, None).await?;
-    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "a question that no projection serves is refused here");
+    let (status, _) = world
+        .call(Method::GET, &format!("/v1/spend?{NOVEMBER}&group_by=project"), &world.admin, None)
+        .await?;
+    assert_eq!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "a question that no projection serves is refused here"
+    );
     Ok(())
 }

@@ -62,7 +62,13 @@ impl World {
     }
 
     /// Puts a token into the store, as the migration does with the first one, and answers its text.
-    pub(crate) async fn token(&self, id: &str, scopes: &[&str], customers: &[&str], teams: &[&str]) -> Result<String> {
+    pub(crate) async fn token(
+        &self,
+        id: &str,
+        scopes: &[&str],
+        customers: &[&str],
+        teams: &[&str],
+    ) -> Result<String> {
         let text = format!("tb_{id}_{}", "A".repeat(43));
         let row = json!({
             "topic": "migrate", "token_id": id, "name": id, "secret_hash": hash_text(&text), "scopes": scopes,
@@ -74,7 +80,8 @@ impl World {
 
     /// Posts entries: the fields given, over those of an ordinary entry. Offsets count up from 0.
     pub(crate) async fn post(&self, entries: &[Value]) -> Result<()> {
-        let rows: Vec<Value> = (0_u64..).zip(entries).map(|(offset, entry)| over(ordinary(offset), entry)).collect();
+        let rows: Vec<Value> =
+            (0_u64..).zip(entries).map(|(offset, entry)| over(ordinary(offset), entry)).collect();
         self.insert("entries", &rows).await
     }
 
@@ -131,8 +138,10 @@ impl World {
         body: Body,
         headers: &[(&str, &str)],
     ) -> Result<axum::response::Response> {
-        let mut request =
-            Request::builder().method(method).uri(path).header("authorization", format!("Bearer {}", self.admin));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {}", self.admin));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -148,8 +157,10 @@ impl World {
 
     /// A call with the admin token as plain text.
     pub(crate) async fn text(&self, path: &str) -> Result<String> {
-        let request =
-            Request::builder().uri(path).header("authorization", format!("Bearer {}", self.admin)).body(Body::empty())?;
+        let request = Request::builder()
+            .uri(path)
+            .header("authorization", format!("Bearer {}", self.admin))
+            .body(Body::empty())?;
         let response = self.router.clone().oneshot(request).await?;
         let status = response.status();
         let text = String::from_utf8(to_bytes(response.into_body(), usize::MAX).await?.to_vec())?;
@@ -190,7 +201,8 @@ fn over(mut row: Value, fields: &Value) -> Value {
 }
 
 async fn insert(client: &clickhouse::Client, table: &str, rows: &[Value]) -> Result<()> {
-    let rows: Vec<Value> = rows.iter().map(|row| over(row.clone(), &json!({ "write_before": LEASE_END }))).collect();
+    let rows: Vec<Value> =
+        rows.iter().map(|row| over(row.clone(), &json!({ "write_before": LEASE_END }))).collect();
     insert_rows(client, table, &rows).await
 }
 
@@ -247,7 +259,12 @@ pub(crate) struct Worker {
 
 impl Worker {
     fn new(client: clickhouse::Client) -> Self {
-        Self { client, next: AtomicU64::new(0), is_away: AtomicBool::new(false), refuses: AtomicBool::new(false) }
+        Self {
+            client,
+            next: AtomicU64::new(0),
+            is_away: AtomicBool::new(false),
+            refuses: AtomicBool::new(false),
+        }
     }
 
     /// Carries out the command of one record.

@@ -107,7 +107,7 @@ impl Missing<'_> {
             let quoted = serde_json::to_string(value).ok()?;
             match field(name) {
                 Some(present) if matches!(present.get(), "null" | "\"\"") => {
-                    edits.push((place(present)?, quoted))
+                    edits.push((place(present)?, quoted));
                 }
                 // Of another type than text: the decoder says so.
                 Some(_) => {}

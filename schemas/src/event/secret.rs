@@ -44,8 +44,7 @@ pub(super) fn by_prefix(bytes: &[u8], layout: Layout) -> Vec<Range<usize>> {
     let mut spans = Vec::new();
     let mut at = 0;
     while at < letters.len() {
-        let length =
-            credential(&letters, at).filter(|length| begins_word(&letters, at, *length, bytes, layout));
+        let length = credential(&letters, at, bytes, layout);
         match length {
             Some(length) => {
                 spans.push(span(&letters, at, at + length, bytes.len()));
@@ -154,13 +153,17 @@ fn span(letters: &[Letter], start: usize, end: usize, length: usize) -> Range<us
     place(start)..place(end)
 }
 
-/// How many characters a credential that begins here has, its prefix included.
-fn credential(letters: &[Letter], at: usize) -> Option<usize> {
+/// How many characters a credential that begins here has, its prefix included. The word's start is checked
+/// before anything is counted, so that no text makes this slow.
+fn credential(letters: &[Letter], at: usize, bytes: &[u8], layout: Layout) -> Option<usize> {
     let rest = letters.get(at..)?;
     let prefix = PREFIXES.iter().find(|prefix| {
         rest.len() >= prefix.len()
             && prefix.chars().zip(rest).all(|(expected, letter)| letter.value == expected)
     })?;
+    if !begins_word(letters, at, prefix.len() + CREDENTIAL_MIN, bytes, layout) {
+        return None;
+    }
     let dots = *prefix == "Bearer ";
     let body = rest.get(prefix.len()..)?;
     let length = body
@@ -174,6 +177,7 @@ fn credential(letters: &[Letter], at: usize) -> Option<usize> {
     (length >= CREDENTIAL_MIN).then_some(prefix.len() + length)
 }
 
+/// Whether a word begins here; in binary data also one of at least `length` bytes behind its length.
 fn begins_word(letters: &[Letter], at: usize, length: usize, bytes: &[u8], layout: Layout) -> bool {
     let Some(before) = at.checked_sub(1).and_then(|before| letters.get(before)) else { return true };
     if !before.value.is_alphanumeric() {

@@ -175,6 +175,16 @@ fn no_reject_and_no_peek_quotes_a_credential() {
 }
 
 #[test]
+fn a_text_full_of_prefixes_is_searched_in_one_pass() {
+    // Were every prefix followed to the end of the text, this would take minutes.
+    for text in ["ask-", "-sk-", "bsk-", "AKIA", r"\u0061sk-"] {
+        let json = with(&format!(r#""note":"{}""#, text.repeat(250_000 / text.len())));
+        let _ = is_secret(&json);
+        let _ = Decoder::new().unwrap().redact(&record(&[b"\0", json.as_bytes()].concat()));
+    }
+}
+
+#[test]
 fn peek_tells_what_it_can() {
     let decoder = Decoder::new().unwrap();
     let json = with(r#""customer":"acme","team":"a\u00e9""#);

@@ -1,0 +1,1 @@
+//! `tollbook up`: everything embedded in one process and its engine, over HTTP, killed and started again.
