@@ -107,8 +107,7 @@ impl Tokens {
             let mut sight = self.0.lock().await;
             let is_known = sight.tokens.contains_key(&digest);
             // A token that is not known may have been minted since; only a sight newer than the request tells.
-            let is_fresh =
-                sight.read_at.is_some_and(|at| if is_known { at.elapsed() < FRESH } else { at > arrived });
+            let is_fresh = sight.read_at.is_some_and(|at| at > arrived || (is_known && at.elapsed() < FRESH));
             if is_fresh {
                 return Ok(sight.caller(&digest));
             }
@@ -120,10 +119,8 @@ impl Tokens {
                     tokio::time::sleep(rest).await;
                 }
                 None => {
-                    // While the store does not answer, the last sight holds for a moment.
-                    if !sight.refresh(store).await? {
-                        return Ok(sight.caller(&digest));
-                    }
+                    sight.refresh(store).await?;
+                    return Ok(sight.caller(&digest));
                 }
             }
         }
@@ -141,9 +138,8 @@ impl Sight {
         self.tokens.get(digest).filter(|token| token.is_valid(now)).map(TokenRow::caller)
     }
 
-    /// Reads the tokens; answers whether the store answered. Where it does not and the last sight is too old to
-    /// hold, that is a problem.
-    async fn refresh(&mut self, store: &Store) -> Result<bool, Problem> {
+    /// Reads the tokens. While the store does not answer, the last sight holds for a moment.
+    async fn refresh(&mut self, store: &Store) -> Result<(), Problem> {
         if self.failed_at.is_none_or(|at| at.elapsed() > RETRY) {
             // What is minted while the store reads may be missing.
             let began = Instant::now();
@@ -152,12 +148,12 @@ impl Sight {
                 self.tokens = rows.into_iter().map(|row| (row.digest.clone(), row)).collect();
                 self.read_at = Some(began);
                 self.failed_at = None;
-                return Ok(true);
+                return Ok(());
             }
             self.failed_at = Some(Instant::now());
         }
         if self.read_at.is_some_and(|at| at.elapsed() < STALE_MAX) {
-            return Ok(false);
+            return Ok(());
         }
         Err(Problem::unavailable("the store does not answer, so tokens cannot be checked; try again"))
     }

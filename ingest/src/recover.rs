@@ -148,7 +148,7 @@ impl<M: Maker> Recovery<'_, M> {
                 "the ledger's batches reach offset {next}, the announced batch is [{offset}, {}): the committed offset was reset or overwritten",
                 intent.next
             ))),
-            None if intent.count == 0 && highest == 0 && intent.mark_after().is_some() => Err(self.refused(format!(
+            None if intent.before.is_some() => Err(self.refused(format!(
                 "offset {offset} is committed with records before it, and the ledger has no batch of this partition: the store was emptied or is another one"
             ))),
             _ if is_closed => {

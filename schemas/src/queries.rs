@@ -111,7 +111,8 @@ mod tests {
     fn every_query_opens_with_a_comment_and_is_one_statement() {
         for (name, text, _) in ALL {
             assert!(text.starts_with("-- "), "{name} has no comment on top");
-            assert!(!text.contains(';'), "{name} is more than one statement");
+            let sql: String = text.lines().filter(|line| !line.starts_with("--")).collect();
+            assert!(!sql.contains(';'), "{name} is more than one statement");
             assert!(!text.contains('?'), "{name} has a character that the client takes for a parameter");
         }
     }

@@ -115,7 +115,9 @@ fn a_store_that_was_emptied_behind_a_committed_offset_makes_the_worker_refuse_to
     let world = World::start(1);
     let mut worker = world.worker();
     world.wait_for_prices();
-    let truth = some_traffic(&world);
+    let mut truth = some_traffic(&world);
+    world.wait_until_received(truth.received);
+    truth.absorb(&world.produce(Config { seed: 2, count: 100, ..Config::default() }));
     world.wait_until_received(truth.received);
     worker.terminate().unwrap();
     worker.wait(PATIENCE).unwrap();

@@ -1,1 +1,176 @@
 //! `tollbook up`: everything embedded in one process and its engine, over HTTP, killed and started again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::process::{Process, Recipe};
+use tests::{folder, ports, wait};
+use tokio::runtime::Runtime;
+use traffic::{Config, PRICES_JSON, Prices, Traffic, Truth};
+
+use crate::world::PATIENCE;
+
+/// Events of one request.
+const EVENTS_PER_REQUEST: usize = 200;
+
+/// One embedded Tollbook and its data.
+struct Embedded {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Process,
+    runtime: Runtime,
+    http: reqwest::Client,
+}
+
+impl Embedded {
+    fn start() -> Self {
+        let folder = folder::fresh("embedded").unwrap();
+        let port = ports::free().unwrap();
+        let process = up(&folder, port);
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let mut embedded = Self { folder, port, process, runtime: Runtime::new().unwrap(), http };
+        embedded.wait_until_ready();
+        embedded
+    }
+
+    fn restart(&mut self) {
+        self.process = up(&self.folder, self.port);
+    }
+
+    fn wait_until_ready(&mut self) {
+        wait::until("readiness", PATIENCE, || {
+            let answer = self.runtime.block_on(self.http.get(self.url("/readyz")).send());
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+        .unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.runtime
+            .block_on(async {
+                let answer = self.http.get(self.url(path)).bearer_auth(self.token()).send().await?;
+                answer.error_for_status()?.json().await
+            })
+            .unwrap()
+    }
+
+    /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.
+    /// Answers how many times it had to be.
+    fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
+        let mut again = 0;
+        for body in bodies {
+            while !self.try_send(body) {
+                again += 1;
+                meanwhile(self);
+            }
+        }
+        again
+    }
+
+    fn try_send(&self, body: &str) -> bool {
+        let request = self
+            .http
+            .post(self.url("/v1/events"))
+            .bearer_auth(self.token())
+            .header("content-type", "application/x-ndjson")
+            .body(body.to_owned());
+        self.runtime.block_on(request.send()).is_ok_and(|answer| answer.status() == 202)
+    }
+
+    fn publish_prices(&self) {
+        let rows: Value = serde_json::from_str(PRICES_JSON).unwrap();
+        let request = self
+            .http
+            .post(self.url("/v1/models"))
+            .bearer_auth(self.token())
+            .json(&serde_json::json!({ "rows": rows }));
+        let answer = self.runtime.block_on(request.send()).unwrap();
+        assert_eq!(answer.status(), 200, "{:?}", self.runtime.block_on(answer.text()));
+    }
+}
+
+fn up(folder: &tempfile::TempDir, port: u16) -> Process {
+    let data = folder.path().to_str().unwrap();
+    let listen = format!("127.0.0.1:{port}");
+    Recipe::tollbook("up")
+        .unwrap()
+        .arguments(["--data", data, "--listen", &listen, "--lease", "2s", "--flush-after", "50ms"])
+        .arguments(["--library", folder::fetched().join("engine/libchdb.so").to_str().unwrap()])
+        .start()
+        .unwrap()
+}
+
+/// A traffic as bodies of NDJSON, and what a ledger must make of it. Nothing in it is sent twice: what a killed
+/// process made the sender repeat is counted apart.
+fn bodies(config: Config) -> (Vec<String>, Truth) {
+    let mut truth = Truth::new(Prices::built_in().unwrap());
+    let lines: Vec<String> = Traffic::new(config)
+        .map(|event| {
+            truth.add(&event);
+            String::from_utf8(event.json().unwrap().unwrap()).unwrap()
+        })
+        .collect();
+    (lines.chunks(EVENTS_PER_REQUEST).map(|chunk| chunk.join("\n")).collect(), truth)
+}
+
+/// By hand: 200 × 5 + 800 × 0.5 + 100 × 30 dollars a million = 0.0044.
+#[test]
+fn an_event_over_http_becomes_money_and_its_request_has_a_proof() {
+    let mut embedded = Embedded::start();
+    embedded.publish_prices();
+    let event = r#"{"event_id":"e1","request_id":"r1","occurred_at":"2026-11-02T10:00:00Z","key":"k1","team":"search","endpoint_family":"openai","provider":"openai","model":"gpt-5.5","status":200,"usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"prompt_tokens_details":{"cached_tokens":800}}}"#;
+    embedded.send(&[event.to_owned(), event.to_owned()], |_| ());
+    wait::until("the event in the ledger", PATIENCE, || {
+        let spend = embedded.get("/v1/spend?group_by=team&from=2026-11-01&to=2026-12-01");
+        Ok((spend["rows"].as_array().is_some_and(|rows| !rows.is_empty())).then_some(()))
+    })
+    .unwrap();
+    let spend = embedded.get("/v1/spend?group_by=team&from=2026-11-01&to=2026-12-01");
+    assert_eq!(spend["rows"][0]["amount"], "0.0044");
+    assert_eq!(spend["rows"][0]["group"]["team"], "search");
+    let proof = embedded.get("/v1/requests/r1");
+    assert_eq!(proof["totals"][0]["charge"], "0.0044");
+    assert_eq!(proof["attempts"][0]["lines"][0]["unit"], "input_uncached_tokens");
+    assert_eq!(proof["attempts"].as_array().unwrap().len(), 1, "the repeat is dropped");
+    embedded.process.terminate().unwrap();
+    assert!(embedded.process.wait(PATIENCE).unwrap().success());
+}
+
+/// Every acknowledged event is in the ledger once, whatever was under way when the process was killed. What the
+/// sender had to repeat may have been logged twice; the repeat is then a duplicate, and nothing else differs.
+#[test]
+fn ten_kills_of_the_whole_process_lose_and_double_nothing() {
+    let mut embedded = Embedded::start();
+    embedded.publish_prices();
+    let (bodies, mut truth) = bodies(Config { count: 6_000, ..Config::default() });
+    for (round, chunk) in bodies.chunks(3).enumerate() {
+        embedded.send(chunk, |embedded| embedded.wait_until_ready());
+        if round < 10 {
+            embedded.process.kill().unwrap();
+            embedded.restart();
+        }
+    }
+    embedded.wait_until_ready();
+    wait::until("all events in the ledger", PATIENCE, || {
+        let spend = embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&quantities=false");
+        Ok((spend["rows"][0]["attempts"] == truth.accepted).then_some(()))
+    })
+    .unwrap();
+    let report = embedded.get("/v1/audit");
+    assert_eq!(report["clean"], true, "{report}");
+    let spend = embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&group_by=model&quantities=false&limit=1000");
+    for row in spend["rows"].as_array().unwrap() {
+        let sum = truth.by_model.remove(row["group"]["model"].as_str().unwrap()).unwrap();
+        assert_eq!(row["amount"], sum.cost().unwrap().to_string(), "{row}");
+        assert_eq!(row["attempts"], sum.attempts, "{row}");
+    }
+    assert!(truth.by_model.is_empty(), "models without a row: {:?}", truth.by_model.keys());
+}

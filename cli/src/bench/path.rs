@@ -1,0 +1,124 @@
+//! The whole path: the real worker from a full log and an empty ledger until everything is durable and can be
+//! queried, then a comparison with the traffic's own truth, to the last digit.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use clickhouse::Client;
+use ingest::events::EventMaker;
+use ingest::metrics::Metrics;
+use ingest::worker::{self, Parts};
+use traffic::Truth;
+
+use super::meter::{Cost, Meter};
+use super::traffic::Sent;
+use super::world::{Worker, World};
+
+const POSTED: &str = include_str!("posted.sql");
+const TOTALS: &str = include_str!("totals.sql");
+
+const LOOK: Duration = Duration::from_millis(20);
+/// How long no further batch may be closed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the closed batches of a topic add up to.
+#[derive(clickhouse::Row, serde::Deserialize)]
+struct Posted {
+    received: u64,
+    duplicates: u64,
+    quarantined: u64,
+}
+
+/// What the entries add up to, amounts in 10^-18 of the currency.
+#[derive(Debug, PartialEq, Eq, clickhouse::Row, serde::Deserialize)]
+struct Totals {
+    entries: u64,
+    attempts: i64,
+    requests: i64,
+    unpriced: i64,
+    cost: String,
+    cost_avoided: String,
+}
+
+/// Runs the worker over the whole topic.
+///
+/// # Errors
+/// Where the worker ends or stands still, or the ledger does not hold exactly what was sent.
+pub(super) fn run(
+    world: &World,
+    sent: &Sent,
+    meter: &Meter,
+    config: &worker::Config,
+    metrics: &Metrics,
+) -> anyhow::Result<Cost> {
+    let client = world.store().client().clone();
+    let mut cost = Cost::default();
+    meter.begin();
+    let start = meter.start()?;
+    let worker = Worker::start(config.clone(), parts(world, metrics)?)?;
+    let posted = wait(world, &client, u64::from(sent.count), &worker);
+    cost += meter.lap(&start)?;
+    let cost = meter.end(sent.count, cost)?;
+    worker.end()?;
+    let posted = posted?;
+    ensure!(
+        posted.duplicates == sent.truth.duplicates && posted.quarantined == 0,
+        "the ledger found {} repeats and quarantined {}, the traffic has {} repeats and nothing else",
+        posted.duplicates, posted.quarantined, sent.truth.duplicates,
+    );
+    compare(world, &client, &sent.truth)?;
+    Ok(cost)
+}
+
+/// Compares the entries with the truth.
+///
+/// # Errors
+/// Where they differ in anything.
+pub(super) fn compare(world: &World, client: &Client, truth: &Truth) -> anyhow::Result<()> {
+    let found: Totals = world.runtime.block_on(client.query(TOTALS).fetch_one())?;
+    let total = &truth.total;
+    let wanted = Totals {
+        entries: truth.accepted,
+        attempts: i64::try_from(total.attempts)?,
+        requests: i64::try_from(total.requests)?,
+        unpriced: i64::try_from(total.unpriced)?,
+        cost: total.cost_atto.to_string(),
+        cost_avoided: total.cost_avoided_atto.to_string(),
+    };
+    ensure!(found == wanted, "the ledger is wrong: it holds {found:?}, the traffic's truth is {wanted:?}");
+    Ok(())
+}
+
+fn parts(world: &World, metrics: &Metrics) -> anyhow::Result<Parts<EventMaker>> {
+    let topic = world.topic.opener("path");
+    Ok(Parts {
+        open: Box::new(topic),
+        store: world.store(),
+        maker: Arc::new(EventMaker::new(world.store(), world.books.clone(), world.schemas.clone())),
+        books: Some(world.books.clone()),
+        metrics: Arc::new(metrics.clone()),
+        stop: Arc::default(),
+        health: Arc::default(),
+    })
+}
+
+/// Waits until the closed batches hold that many records.
+fn wait(world: &World, client: &Client, count: u64, worker: &Worker) -> anyhow::Result<Posted> {
+    let (mut received, mut since) = (0, Instant::now());
+    loop {
+        let query = client.query(POSTED).param("topic", &world.topic.name);
+        let posted: Posted = world.runtime.block_on(query.fetch_one()).context("asking how much is posted")?;
+        if posted.received >= count {
+            return Ok(posted);
+        }
+        if posted.received > received {
+            (received, since) = (posted.received, Instant::now());
+        }
+        if worker.has_ended() {
+            bail!("the worker ended after {received} of {count} records");
+        }
+        ensure!(since.elapsed() < PATIENCE, "the worker stands still after {received} of {count} records");
+        std::thread::sleep(LOOK);
+    }
+}
