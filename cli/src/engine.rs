@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
@@ -28,7 +29,13 @@ pub(crate) struct Options {
     /// Inserts that run at once
     #[arg(long, default_value_t = 2, value_name = "COUNT")]
     inserts: usize,
+    /// How long to wait for a process that still holds the folder, such as the engine of a killed parent
+    #[arg(long, default_value = "0s", value_parser = crate::options::duration, value_name = "DURATION")]
+    wait_for_folder: Duration,
 }
+
+/// Pause between two looks at a folder that is held.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The variable that holds the password of the user `default`.
 pub(crate) const SECRET_VARIABLE: &str = "TOLLBOOK_ENGINE_SECRET";
@@ -37,21 +44,31 @@ pub(crate) const SECRET_VARIABLE: &str = "TOLLBOOK_ENGINE_SECRET";
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let secret = std::env::var(SECRET_VARIABLE)
         .with_context(|| format!("set {SECRET_VARIABLE}: every request must carry it as the password of `default`"))?;
-    let config = engine::Config {
-        library: options.library.map_or_else(find_library, Ok)?,
-        path: options.path,
-        listen: options.listen,
-        secret: secret.into(),
-        memory_bytes_max: options.memory_mib << 20,
-        selects_max: options.selects,
-        inserts_max: options.inserts,
-    };
-    engine::run(config, |address| {
-        let mut out = std::io::stdout();
-        // A parent that no longer listens is noticed by the end of standard input.
-        let _ = writeln!(out, "ready {address}").and_then(|()| out.flush());
-    })
-    .map_err(anyhow::Error::from)
+    let library = options.library.map_or_else(find_library, Ok)?;
+    let deadline = Instant::now() + options.wait_for_folder;
+    loop {
+        let config = engine::Config {
+            library: library.clone(),
+            path: options.path.clone(),
+            listen: options.listen,
+            secret: secret.clone().into(),
+            memory_bytes_max: options.memory_mib << 20,
+            selects_max: options.selects,
+            inserts_max: options.inserts,
+        };
+        match engine::run(config, ready) {
+            Err(engine::Error::Folder(engine::FolderError::InUse { .. })) if Instant::now() < deadline => {
+                std::thread::sleep(LOOK);
+            }
+            ended => return Ok(ended?),
+        }
+    }
+}
+
+/// Says that the engine serves. A parent that no longer listens is noticed by the end of standard input.
+fn ready(address: SocketAddr) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "ready {address}").and_then(|()| out.flush());
 }
 
 /// The library where set-up puts it: in `.tollbook/engine` of this folder or one above it, or beside the binary.

@@ -19,6 +19,12 @@ mod prices;
 mod price;
 mod tokens;
 mod audit;
+mod table;
+mod spend;
+mod request;
+mod quarantine;
+mod emit;
+mod bench;
 
 use std::process::ExitCode;
 
@@ -57,10 +63,20 @@ enum Command {
     Prices(prices::Options),
     /// Rate one event without posting it, and show the arithmetic
     Price(price::Options),
+    /// Show totals by any dimensions
+    Spend(spend::Options),
+    /// Prove one request: its attempts, quantities, prices and amounts
+    Request(request::Options),
     /// Check the trial balance of everything posted
     Audit(audit::Options),
+    /// Look at the records that were not posted
+    Quarantine(quarantine::Options),
     /// Mint, list and revoke API tokens
     Tokens(tokens::Options),
+    /// Send realistic traffic, and check that the ledger finds in it what it must
+    Emit(Box<emit::Options>),
+    /// Measure throughput on this machine, against what the parts alone can do
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -77,8 +93,13 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(&options),
         Command::Prices(options) => prices::run(&options),
         Command::Price(options) => price::run(&options),
+        Command::Spend(options) => spend::run(&options),
+        Command::Request(options) => request::run(&options),
         Command::Audit(options) => audit::run(&options),
+        Command::Quarantine(options) => quarantine::run(&options),
         Command::Tokens(options) => tokens::run(options),
+        Command::Emit(options) => emit::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -49,3 +49,14 @@ impl ServiceOptions {
         Ok(Service { client, runtime, url, token })
     }
 }
+
+/// A dimension and the value that it must have.
+pub(crate) type Filter = (String, String);
+
+/// A filter of the form DIMENSION=VALUE.
+pub(crate) fn filter(text: &str) -> Result<Filter, String> {
+    text.split_once('=')
+        .filter(|(dimension, value)| !dimension.is_empty() && !value.is_empty())
+        .map(|(dimension, value)| (dimension.to_owned(), value.to_owned()))
+        .ok_or_else(|| format!("`{text}` is no filter; write it as team=search-core"))
+}

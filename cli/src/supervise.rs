@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use crate::engine::SECRET_VARIABLE;
 
 /// How long the engine may take until it serves.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+/// How long the engine of a killed parent may hold the folder: it ends by itself, within its own drain.
+const FOLDER_WAIT: &str = "10s";
 /// How long it may take to end when asked to.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 /// Pause before a dead engine is started again, doubled each time up to the maximum; back to the minimum after a
@@ -36,6 +38,8 @@ pub(crate) struct EngineConfig {
 pub(crate) struct Engine {
     pub(crate) address: SocketAddr,
     stop: Arc<AtomicBool>,
+    /// Process id of the child; 0 while none runs.
+    process: Arc<AtomicU32>,
     watcher: Option<JoinHandle<()>>,
 }
 
@@ -47,17 +51,23 @@ impl Engine {
     pub(crate) fn start(config: EngineConfig) -> anyhow::Result<Self> {
         let address = free_address()?;
         let stop = Arc::new(AtomicBool::new(false));
+        let process = Arc::new(AtomicU32::new(0));
         let (first, outcome) = mpsc::channel();
         let watcher = {
-            let stop = stop.clone();
+            let (stop, process) = (stop.clone(), process.clone());
             // The child dies with the thread that spawned it, so one thread spawns them all and lasts.
             std::thread::Builder::new()
                 .name("engine-watch".into())
-                .spawn(move || watch(&config, address, &stop, &first))?
+                .spawn(move || watch(&config, address, &stop, &process, &first))?
         };
-        let engine = Self { address, stop, watcher: Some(watcher) };
+        let engine = Self { address, stop, process, watcher: Some(watcher) };
         outcome.recv().context("the engine's watcher ended")??;
         Ok(engine)
+    }
+
+    /// Process id of the engine; `None` while it is being started again.
+    pub(crate) fn process(&self) -> Option<u32> {
+        Some(self.process.load(Ordering::Relaxed)).filter(|process| *process != 0)
     }
 }
 
@@ -75,6 +85,7 @@ fn watch(
     config: &EngineConfig,
     address: SocketAddr,
     stop: &AtomicBool,
+    process: &AtomicU32,
     first: &mpsc::Sender<anyhow::Result<()>>,
 ) {
     let mut pause = RESTART_MIN;
@@ -83,6 +94,7 @@ fn watch(
         let since = Instant::now();
         match spawn(config, address) {
             Ok(mut child) => {
+                process.store(child.id(), Ordering::Relaxed);
                 if started_before {
                     tracing::info!("The engine serves again");
                 } else {
@@ -92,6 +104,7 @@ fn watch(
                 if wait_or_stop(&mut child, stop) {
                     return;
                 }
+                process.store(0, Ordering::Relaxed);
                 tracing::error!("The engine died; starting it again");
             }
             Err(error) if !started_before => {
@@ -119,6 +132,7 @@ fn spawn(config: &EngineConfig, address: SocketAddr) -> anyhow::Result<Child> {
         .arg(address.to_string())
         .arg("--memory-mib")
         .arg(config.memory_mib.to_string())
+        .args(["--wait-for-folder", FOLDER_WAIT])
         .env(SECRET_VARIABLE, config.secret.expose_secret())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -137,10 +137,9 @@ impl Command {
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
             other => {
-                return Err(serde::de::Error::custom(format_args!(
+                return Err(Error::Malformed(serde::de::Error::custom(format_args!(
                     "there is no command `{other}`; this version knows publish_prices, mint_token and revoke_token"
-                )))
-                .map_err(Error::Malformed);
+                ))));
             }
         })
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use ledger::entry::Entry;
-use ledger::event::Millis;
+use ledger::event::{Credential, GatewayCache, Millis};
 use ledger::money::{Amount, Decimal};
 use ledger::price::{Basis, Line};
 use ledger::prices::Conditions;
@@ -180,7 +180,7 @@ impl Entries {
         self.provider_account.push_or_empty(event.provider_account);
         self.model.push(entry.model);
         self.alias.push_or_empty(event.alias);
-        self.credential.push_or_empty(event.credential.map(|credential| credential.name()));
+        self.credential.push_or_empty(event.credential.map(Credential::name));
         self.route.push_or_empty(event.route);
         self.region.push_or_empty(event.region);
         self.service_tier.push(entry.dimensions.service_tier);
@@ -195,7 +195,7 @@ impl Entries {
         self.stream.push([u8::from(event.stream.unwrap_or(false))]);
         self.latency_ms.push(event.latency_ms.unwrap_or(0).to_le_bytes());
         self.ttft_ms.push(event.ttft_ms.unwrap_or(0).to_le_bytes());
-        self.gateway_cache.push_or_empty(event.gateway_cache.map(|cache| cache.name()));
+        self.gateway_cache.push_or_empty(event.gateway_cache.map(GatewayCache::name));
         self.gateway.push_or_empty(event.gateway);
         self.gateway_seq.push(event.gateway_seq.unwrap_or(0).to_le_bytes());
         let first = entry.ordinal == 0;

@@ -39,7 +39,7 @@ impl Embedded {
 
     fn wait_until_ready(&mut self) {
         wait::until("readiness", PATIENCE, || {
-            let answer = self.runtime.block_on(self.http.get(self.url("/readyz")).send());
+            let answer = self.runtime.block_on(async { self.http.get(self.url("/readyz")).send().await });
             Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
         })
         .unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
@@ -82,7 +82,7 @@ impl Embedded {
             .bearer_auth(self.token())
             .header("content-type", "application/x-ndjson")
             .body(body.to_owned());
-        self.runtime.block_on(request.send()).is_ok_and(|answer| answer.status() == 202)
+        self.runtime.block_on(async { request.send().await }).is_ok_and(|answer| answer.status() == 202)
     }
 
     fn publish_prices(&self) {
@@ -92,7 +92,7 @@ impl Embedded {
             .post(self.url("/v1/models"))
             .bearer_auth(self.token())
             .json(&serde_json::json!({ "rows": rows }));
-        let answer = self.runtime.block_on(request.send()).unwrap();
+        let answer = self.runtime.block_on(async { request.send().await }).unwrap();
         assert_eq!(answer.status(), 200, "{:?}", self.runtime.block_on(answer.text()));
     }
 }
@@ -152,7 +152,7 @@ fn ten_kills_of_the_whole_process_lose_and_double_nothing() {
     embedded.publish_prices();
     let (bodies, mut truth) = bodies(Config { count: 6_000, ..Config::default() });
     for (round, chunk) in bodies.chunks(3).enumerate() {
-        embedded.send(chunk, |embedded| embedded.wait_until_ready());
+        embedded.send(chunk, Embedded::wait_until_ready);
         if round < 10 {
             embedded.process.kill().unwrap();
             embedded.restart();

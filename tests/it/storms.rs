@@ -14,7 +14,7 @@ struct Moments(u64);
 impl Moments {
     fn new() -> Self {
         let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-        println!("seed of the moments: {seed}");
+        eprintln!("seed of the moments: {seed}");
         Self(u64::from(seed))
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
-use traffic::{AvroEncoder, Config, Prices, Traffic, Truth};
+use traffic::{AvroEncoder, AvroSchema, Config, Prices, Traffic, Truth};
 
 fn main() -> anyhow::Result<()> {
     let count = std::env::args().nth(1).map_or(Ok(1_000_000), |count| count.parse()).context("events")?;
@@ -18,7 +18,8 @@ fn main() -> anyhow::Result<()> {
         }
         Ok(bytes)
     })?;
-    let encoder = AvroEncoder::new()?;
+    let schema = AvroSchema::usage_v1()?;
+    let mut encoder = AvroEncoder::new(&schema);
     measure("events and Avro", count, || {
         let mut bytes = 0;
         for event in Traffic::new(config.clone()) {

@@ -29,25 +29,37 @@ pub enum EncodeError {
     Json(#[from] serde_json::Error),
 }
 
-/// Encodes events in Avro.
+/// The schema of the usage event, ready for use.
 #[derive(Debug)]
-pub struct AvroEncoder {
-    schema: Schema,
-}
+pub struct AvroSchema(Schema);
 
-impl AvroEncoder {
-    /// An encoder by `usage.v1.avsc`.
+impl AvroSchema {
+    /// `usage.v1.avsc`.
     ///
     /// # Errors
     /// [`EncodeError::Schema`] where the built-in schema is broken.
-    pub fn new() -> Result<Self, EncodeError> {
-        Ok(Self { schema: USAGE_V1_AVSC.parse()? })
+    pub fn usage_v1() -> Result<Self, EncodeError> {
+        Ok(Self(USAGE_V1_AVSC.parse()?))
     }
 
-    /// The schema as JSON text.
+    /// The schema as JSON text, as a registry takes it.
     #[must_use]
-    pub fn schema_json(&self) -> &str {
-        self.schema.json()
+    pub fn json(&self) -> &str {
+        self.0.json()
+    }
+}
+
+/// Encodes events in Avro. Keeps its buffers from one event to the next.
+pub struct AvroEncoder<'s> {
+    schema: &'s Schema,
+    config: SerializerConfig<'s>,
+}
+
+impl<'s> AvroEncoder<'s> {
+    /// An encoder by a schema.
+    #[must_use]
+    pub fn new(schema: &'s AvroSchema) -> Self {
+        Self { schema: &schema.0, config: SerializerConfig::new(&schema.0) }
     }
 
     /// Confluent wire format: a zero byte, the schema's id in the registry, the event. JSON where the event breaks a
@@ -55,7 +67,7 @@ impl AvroEncoder {
     ///
     /// # Errors
     /// [`EncodeError`] where the event does not fit the schema.
-    pub fn confluent(&self, id: u32, event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
+    pub fn confluent(&mut self, id: u32, event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
         let [one, two, three, four] = id.to_be_bytes();
         self.encode(&[0, one, two, three, four], event)
     }
@@ -64,40 +76,39 @@ impl AvroEncoder {
     ///
     /// # Errors
     /// As [`AvroEncoder::confluent`].
-    pub fn single_object(&self, event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
+    pub fn single_object(&mut self, event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
         self.encode(&[&[0xC3, 0x01], self.schema.rabin_fingerprint().as_slice()].concat(), event)
     }
 
-    fn encode(&self, header: &[u8], event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
+    fn encode(&mut self, header: &[u8], event: &Event) -> Result<Option<Vec<u8>>, EncodeError> {
         if !event.fits_the_schema() {
             return Ok(event.json()?);
         }
-        let mut bytes = Vec::with_capacity(512);
+        let mut bytes = Vec::with_capacity(1024);
         bytes.extend_from_slice(header);
         let mut ids = [[0; Hyphenated::LENGTH]; 2];
-        Ok(Some(serde_avro_fast::to_datum(&wire(event, &mut ids)?, bytes, &mut self.config())?))
+        Ok(Some(serde_avro_fast::to_datum(&wire(event, &mut ids)?, bytes, &mut self.config)?))
+    }
+}
+
+/// An Avro object container file.
+pub(crate) struct Container<'c, 's, W: Write>(Writer<'c, 's, W>);
+
+impl<'c, 's, W: Write> Container<'c, 's, W> {
+    /// Begins one. The marker between its blocks is fixed, so that the same events give the same file.
+    pub(crate) fn new(encoder: &'c mut AvroEncoder<'s>, file: W) -> Result<Self, EncodeError> {
+        Ok(Self(WriterBuilder::new(&mut encoder.config).sync_marker(*b"tollbook.traffic").build(file)?))
     }
 
-    /// What serializing takes besides the schema.
-    pub(crate) fn config(&self) -> SerializerConfig<'_> {
-        SerializerConfig::new(&self.schema)
-    }
-
-    /// Begins a container file. The marker between its blocks is fixed, so that the same events give the same file.
-    pub(crate) fn container<'c, 's, W: Write>(
-        config: &'c mut SerializerConfig<'s>,
-        file: W,
-    ) -> Result<Writer<'c, 's, W>, EncodeError> {
-        Ok(WriterBuilder::new(config).sync_marker(*b"tollbook.traffic").build(file)?)
-    }
-
-    /// Appends an event that fits the schema to a container file.
-    pub(crate) fn append_to<W: Write>(
-        file: &mut Writer<'_, '_, W>,
-        event: &Event,
-    ) -> Result<(), EncodeError> {
+    /// Appends an event that fits the schema.
+    pub(crate) fn append(&mut self, event: &Event) -> Result<(), EncodeError> {
         let mut ids = [[0; Hyphenated::LENGTH]; 2];
-        Ok(file.serialize(wire(event, &mut ids)?)?)
+        Ok(self.0.serialize(wire(event, &mut ids)?)?)
+    }
+
+    /// Writes what is left, and gives the file back.
+    pub(crate) fn finish(self) -> Result<W, EncodeError> {
+        Ok(self.0.into_inner()?)
     }
 }
 

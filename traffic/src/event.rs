@@ -83,7 +83,7 @@ impl Event {
         self.fate == Fate::Rejected(Reason::Tombstone)
     }
 
-    /// Whether it breaks no rule of the schema. A conflict does not: it breaks one of the ledger.
+    /// Whether it breaks no rule of the schema. A conflict breaks none: it breaks one of the ledger.
     pub(crate) fn fits_the_schema(&self) -> bool {
         matches!(self.fate, Fate::Accepted | Fate::Duplicate | Fate::Rejected(Reason::Conflict))
     }
@@ -91,7 +91,7 @@ impl Event {
     /// Its JSON, on one line; `None` for a tombstone.
     ///
     /// # Errors
-    /// Never with the standard library's allocator; the serializer's signature has it.
+    /// Where the serializer fails, which no event of the traffic makes it do.
     pub fn json(&self) -> Result<Option<Vec<u8>>, serde_json::Error> {
         let mut bytes = Vec::with_capacity(1024);
         Ok(self.append_json(&mut bytes)?.then_some(bytes))

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::avro::{AvroEncoder, EncodeError};
+use crate::avro::{AvroEncoder, AvroSchema, Container, EncodeError};
 use crate::event::Event;
 
 /// How events lie in a file.
@@ -87,18 +87,18 @@ fn container(
     file: impl Write,
 ) -> Result<u64, FileError> {
     let failed = |source| FileError::Io { path: path.to_owned(), source };
-    let encoder = AvroEncoder::new()?;
-    let mut config = encoder.config();
-    let mut file = AvroEncoder::container(&mut config, file)?;
+    let schema = AvroSchema::usage_v1()?;
+    let mut encoder = AvroEncoder::new(&schema);
+    let mut file = Container::new(&mut encoder, file)?;
     let mut written = 0;
     for event in events {
         if !event.fits_the_schema() {
             return Err(unfit(path, &event, "broken on purpose"));
         }
-        AvroEncoder::append_to(&mut file, &event)?;
+        file.append(&event)?;
         written += 1;
     }
-    file.into_inner().map_err(EncodeError::Avro)?.flush().map_err(failed)?;
+    file.finish()?.flush().map_err(failed)?;
     Ok(written)
 }
 

@@ -16,7 +16,7 @@ mod truth;
 mod usage;
 mod world;
 
-pub use avro::{AvroEncoder, EncodeError};
+pub use avro::{AvroEncoder, AvroSchema, EncodeError};
 pub use event::{Event, Fate};
 pub use file::{FileError, Format, to_file};
 pub use prices::{PRICES_JSON, PriceError, Prices};

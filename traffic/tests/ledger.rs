@@ -1,6 +1,8 @@
 //! The ledger against the traffic's own truth: both sum the same events, by two ways that share no line of code. They
 //! agree to the last digit, or one of them is wrong.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::BTreeMap;
 
 use ledger::entry::{Entry, Scratch, entries_for};
@@ -10,7 +12,7 @@ use ledger::prices::PriceBook;
 use ledger::reject::Reason;
 use ledger::rollup::Totals;
 use schemas::event::{Arena, Decoder, Error, Record};
-use traffic::{AvroEncoder, Config, Event, Fate, PRICES_JSON, Prices, Sum, Traffic, Truth};
+use traffic::{AvroEncoder, AvroSchema, Config, Event, Fate, PRICES_JSON, Prices, Sum, Traffic, Truth};
 
 /// Everything that can happen, happens here.
 fn mixed(count: u64) -> Config {
@@ -91,7 +93,7 @@ fn all<K: Clone + Ord>(sums: &BTreeMap<K, Sum>) -> BTreeMap<K, Totals> {
     sums.iter().map(|(name, sum)| (name.clone(), totals(sum))).collect()
 }
 
-fn check(count: u64, book: &PriceBook, encode: impl Fn(&Event) -> Option<Vec<u8>>) -> Truth {
+fn check(count: u64, book: &PriceBook, mut encode: impl FnMut(&Event) -> Option<Vec<u8>>) -> Truth {
     let mut truth = Truth::new(Prices::built_in().unwrap());
     let mut sums = Sums::default();
     let decoder = Decoder::new().unwrap();
@@ -144,7 +146,8 @@ fn the_ledger_finds_the_truth_in_json() {
 
 #[test]
 fn the_ledger_finds_the_truth_in_avro() {
-    let encoder = AvroEncoder::new().unwrap();
+    let schema = AvroSchema::usage_v1().unwrap();
+    let mut encoder = AvroEncoder::new(&schema);
     check(5_000, &own_prices(), |event| encoder.confluent(1, event).unwrap());
     check(5_000, &own_prices(), |event| encoder.single_object(event).unwrap());
 }

@@ -1,5 +1,7 @@
 //! The traffic looks like that of a gateway in use: who calls what how often, and how large the events are.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 

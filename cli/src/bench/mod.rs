@@ -97,7 +97,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn measure(options: &Options, config: &ingest::worker::Config, world: &World) -> anyhow::Result<Report> {
     tell(&format!("Writing {} events to the log", options.count));
     let sent = world.topic.fill(options, &world.runtime)?;
-    let meter = Meter::new(world.engine_process())?;
+    let meter = Meter::new(world.engine_process()?)?;
     let mut report = Report::new(options, &sent);
     tell("Measuring: consume only");
     report.add("consume", stages::consume(world, &sent, &meter)?);

@@ -102,18 +102,16 @@ impl Reader {
         Ok(chosen)
     }
 
-    /// Commits, as a plain consumer does, how far it has come.
+    /// Commits how far each partition was written, as a plain consumer does.
     ///
     /// # Errors
     /// Where the source refuses.
-    pub(super) fn commit(&self, chosen: &[Chosen]) -> anyhow::Result<()> {
-        let round: Vec<_> = chosen
+    pub(super) fn commit(&self, reached: &BTreeMap<Partition, u64>) -> anyhow::Result<()> {
+        let round: Vec<_> = reached
             .iter()
-            .map(|chosen| Announcement {
-                partition: chosen.partition.clone(),
-                epoch: chosen.epoch,
-                offset: chosen.intent.next,
-                metadata: String::new(),
+            .filter_map(|(partition, offset)| {
+                let epoch = self.places.get(partition)?.epoch;
+                Some(Announcement { partition: partition.clone(), epoch, offset: *offset, metadata: String::new() })
             })
             .collect();
         Ok(self.source.announcer().announce(&round)?)

@@ -1,23 +1,24 @@
 //! `tollbook emit`: realistic traffic from a seed to Kafka, to the HTTP API or into a file, with the totals that a
-//! ledger must find in it. Sending the same traffic again changes nothing: its ids are the same.
+//! ledger must find in it. Sending the same traffic again changes no total: its ids are the same.
 
 mod options;
 mod flow;
+mod file;
 mod kafka;
 mod http;
-mod file;
 mod truth;
 mod verify;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use traffic::{PRICES_JSON, Prices, Truth};
+use tokio::runtime::Runtime;
+use traffic::{PRICES_JSON, Prices};
 
-use crate::log;
 use flow::Flow;
 use options::Target;
-use verify::{Check, Sent};
+use truth::Period;
+use verify::Check;
 
 pub(crate) use options::Options;
 
@@ -25,41 +26,56 @@ pub(crate) use options::Options;
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(path) = &options.prices_file {
         std::fs::write(path, PRICES_JSON).with_context(|| format!("writing {}", path.display()))?;
-        println!("The prices of the traffic's models are in {0}; `tollbook prices publish {0}` publishes them", path.display());
+        println!("{0} has the prices; publish them with `tollbook prices publish {0}`", path.display());
         return Ok(());
     }
     let config = options.traffic()?;
-    let period = truth::Period::of(&config)?;
-    let check = options.verify.then(|| Check::begin(&options.service, &period, options.verify_patience)).transpose()?;
+    let period = Period::of(&config)?;
+    // What the ledger has before is no part of what it must find.
+    let check = options.verify.then(|| Check::begin(&options.service, period, options.verify_patience)).transpose()?;
     let mut flow = Flow::new(config.clone(), Prices::built_in()?, options.rate);
     let begun = Instant::now();
     let resent = send(options, &mut flow)?;
-    println!("Sent {} to {}", speed(config.count, begun.elapsed()), target_name(options)?);
-    let truth = flow.truth;
-    println!("{}", summary(&truth));
-    println!("The same again: --count {} --seed {} --start {} --spread {}s", config.count, config.seed, period.from, config.spread.as_secs());
+    let truth = flow.finish();
+    println!("{} in {}", counted(truth.received, "event"), speed(truth.received, begun.elapsed()));
+    println!("{}", truth::summary(&truth)?);
+    println!("The same traffic again: --seed {} --start {}, with the other options as now", config.seed, period.from);
     if let Some(path) = &options.truth {
-        truth::write(&truth, &period, path)?;
+        truth::write(&truth, &config, period, path)?;
     }
-    match check {
-        Some(check) => check.end(&truth, Sent { events: config.count, again: resent }),
-        None => Ok(()),
-    }
+    check.map_or(Ok(()), |check| check.end(&truth, resent))
 }
 
-/// Answers how many events may be in the log more than once, because a request had to be repeated.
+/// Sends everything; answers how many events may be in the log twice because a request had to be repeated.
 fn send(options: &Options, flow: &mut Flow) -> anyhow::Result<u64> {
     match options.target()? {
-        Target::File(path) => file::write(flow, &path, options.format).map(|()| 0),
+        Target::File(path) => {
+            file::write(flow, &path, options.format)?;
+            println!("Wrote {}", path.display());
+            Ok(0)
+        }
         Target::Kafka(config) => {
-            let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(ingest::append::ensure_topics(&config, &[(&options.kafka.topic, None)]))?;
-            kafka::send(flow, &config, &options.kafka.topic, options.format).map(|()| 0)
+            let topic = &options.kafka.topic;
+            Runtime::new()?.block_on(ingest::append::ensure_topics(&config, &[(topic, None)]))?;
+            kafka::send(flow, &config, topic, options.format)?;
+            println!("Sent to topic {topic} at {}; everything is acknowledged", config.brokers);
+            Ok(0)
         }
         Target::Http => {
-            let receipt = http::send(flow, &options.service.connect()?, options.in_flight)?;
-            println!("{receipt}");
+            let service = options.service.connect()?;
+            let receipt = http::send(flow, &service, options.in_flight)?;
+            println!("Sent to {}; {receipt}", service.url);
             Ok(receipt.resent)
         }
     }
+}
+
+fn speed(count: u64, took: Duration) -> String {
+    let per_second = u128::from(count) * 1_000 / took.as_millis().max(1);
+    format!("{}.{:03} s, {per_second} a second", took.as_secs(), took.subsec_millis())
+}
+
+/// `1 event`, `2 events`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

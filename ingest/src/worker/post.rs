@@ -123,7 +123,8 @@ impl Poster {
                 let running: Vec<_> =
                     group.iter_mut().map(|batch| scope.spawn(|| self.insert(batch, write_before))).collect();
                 // Every insert is waited for, whatever became of the others.
-                running.into_iter().map(join).fold(Ok(()), |all, one| all.and(one))
+                let outcomes: Vec<_> = running.into_iter().map(join).collect();
+                outcomes.into_iter().collect::<Result<(), _>>()
             })?;
         }
         Ok(())
