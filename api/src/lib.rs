@@ -50,6 +50,7 @@ pub struct Api {
     log: Arc<dyn Log>,
     registry: prometheus::Registry,
     change_wait: Duration,
+    intake_description: Option<utoipa::openapi::OpenApi>,
 }
 
 /// A change is waited for this long; what takes longer goes on by itself.
@@ -59,13 +60,20 @@ impl Api {
     /// An API over that store and log; `/metrics` shows all that the registry has.
     #[must_use]
     pub fn new(store: clickhouse::Client, log: Arc<dyn Log>, registry: prometheus::Registry) -> Self {
-        Self { store, log, registry, change_wait: CHANGE_WAIT }
+        Self { store, log, registry, change_wait: CHANGE_WAIT, intake_description: None }
     }
 
     /// The same API, which waits for a change no longer than that.
     #[must_use]
     pub fn with_change_wait(mut self, wait: Duration) -> Self {
         self.change_wait = wait;
+        self
+    }
+
+    /// The same API, whose `/openapi.json` also describes the calls of the intake.
+    #[must_use]
+    pub fn with_intake_description(mut self, description: utoipa::openapi::OpenApi) -> Self {
+        self.intake_description = Some(description);
         self
     }
 }

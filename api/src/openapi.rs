@@ -1,8 +1,11 @@
 //! `GET /openapi.json`: the OpenAPI 3.1 description, made from the handlers.
 
 use axum::Json;
+use axum::extract::State;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
+
+use crate::router::Service;
 
 /// The description of every call.
 #[derive(OpenApi)]
@@ -43,8 +46,17 @@ impl Modify for Token {
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", tag = "operation", responses((status = 200, body = Object)))]
-pub(crate) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
-    Json(Description::openapi())
+pub(crate) async fn openapi(State(service): State<Service>) -> Json<utoipa::openapi::OpenApi> {
+    Json(service.description.as_ref().clone())
+}
+
+/// The description of the API's own calls and of those that are merged into it.
+pub(crate) fn describe(merged: Option<utoipa::openapi::OpenApi>) -> utoipa::openapi::OpenApi {
+    let mut description = Description::openapi();
+    if let Some(merged) = merged {
+        description.merge(merged);
+    }
+    description
 }
 
 #[cfg(test)]

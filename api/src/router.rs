@@ -40,6 +40,7 @@ pub(crate) struct Service {
     pub(crate) metrics: Metrics,
     pub(crate) audits: Arc<Semaphore>,
     pub(crate) change_wait: Duration,
+    pub(crate) description: Arc<utoipa::openapi::OpenApi>,
 }
 
 /// The whole API. The routes of `intake` need the scope `ingest` and find the [`Caller`] in the request.
@@ -57,6 +58,7 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         metrics: Metrics::register(api.registry)?,
         audits: Arc::new(Semaphore::new(1)),
         change_wait: api.change_wait,
+        description: Arc::new(openapi::describe(api.intake_description)),
     };
     let reading = Router::new()
         .route("/v1/spend", get(spend::spend))

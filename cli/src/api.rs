@@ -35,7 +35,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
     let registry = prometheus::Registry::new();
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);
-    let schemas = Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
+    let schemas =
+        Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let router = router(client, log, &options.kafka.topic, schemas, registry)?;
     let signals = log::Signals::listen(&runtime)?;
     let listener = listen(&runtime, options.listen)?;
@@ -52,14 +53,15 @@ pub(crate) fn router(
     registry: prometheus::Registry,
 ) -> anyhow::Result<axum::Router> {
     let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic, schemas));
-    Ok(::api::router(::api::Api::new(client, log, registry), Some(intake))?)
+    let api = ::api::Api::new(client, log, registry).with_intake_description(ingest::intake::openapi());
+    Ok(::api::router(api, Some(intake))?)
 }
 
 /// Takes the address.
 pub(crate) fn listen(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
-    runtime
-        .block_on(tokio::net::TcpListener::bind(address))
-        .with_context(|| format!("listening on {address}: stop what listens there, or choose another address with --listen"))
+    runtime.block_on(tokio::net::TcpListener::bind(address)).with_context(|| {
+        format!("listening on {address}: stop what listens there, or choose another address with --listen")
+    })
 }
 
 /// Serves until a signal comes; requests under way are answered.

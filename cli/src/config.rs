@@ -16,19 +16,26 @@ pub(crate) fn with_file(
     command: Command,
     arguments: impl Iterator<Item = OsString>,
 ) -> Result<Command, clap::Error> {
-    let Some(path) = named_file(arguments).or_else(|| std::env::var_os("TOLLBOOK_CONFIG").map(PathBuf::from)) else {
+    let Some(path) = named_file(arguments).or_else(|| std::env::var_os("TOLLBOOK_CONFIG").map(PathBuf::from))
+    else {
         return Ok(command);
     };
     let refuse = |what: String| {
-        clap::Error::raw(ErrorKind::InvalidValue, format!("the configuration file {}: {what}\n", path.display()))
+        clap::Error::raw(
+            ErrorKind::InvalidValue,
+            format!("the configuration file {}: {what}\n", path.display()),
+        )
     };
     let text = std::fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
     table.iter().try_fold(command, |command, (key, value)| {
-        let values = texts(value)
-            .ok_or_else(|| refuse(format!("`{key}` is neither a text, a number, a boolean nor a list of texts")))?;
+        let values = texts(value).ok_or_else(|| {
+            refuse(format!("`{key}` is neither a text, a number, a boolean nor a list of texts"))
+        })?;
         set_default(command, key, &values).ok_or_else(|| {
-            refuse(format!("`{key}` is no option; `tollbook help <command>` lists the options, written without --"))
+            refuse(format!(
+                "`{key}` is no option; `tollbook help <command>` lists the options, written without --"
+            ))
         })
     })
 }
@@ -51,7 +58,9 @@ fn texts(value: &Value) -> Option<Vec<String>> {
         Value::String(text) => vec![text.clone()],
         Value::Integer(number) => vec![number.to_string()],
         Value::Boolean(flag) => vec![flag.to_string()],
-        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>()?,
+        Value::Array(items) => {
+            items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<_>>()?
+        }
         Value::Float(_) | Value::Datetime(_) | Value::Table(_) => return None,
     })
 }
@@ -64,7 +73,10 @@ fn set_default(command: Command, key: &str, values: &[String]) -> Option<Command
 }
 
 fn set_in(command: Command, key: &str, values: &[String], found: &mut bool) -> Command {
-    let id = command.get_arguments().find(|argument| argument.get_long() == Some(key)).map(|argument| argument.get_id().clone());
+    let id = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(key))
+        .map(|argument| argument.get_id().clone());
     let mut command = match id {
         None => command,
         Some(id) => {

@@ -43,7 +43,9 @@ pub(crate) fn left(data: &Path) -> (Option<String>, Option<String>) {
 pub(crate) fn random_text() -> anyhow::Result<String> {
     use std::fmt::Write;
     let mut bytes = [0; 32];
-    std::fs::File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("reading random bytes")?;
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("reading random bytes")?;
     Ok(bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

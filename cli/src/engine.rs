@@ -42,8 +42,9 @@ pub(crate) const SECRET_VARIABLE: &str = "TOLLBOOK_ENGINE_SECRET";
 
 /// Serves until stopped.
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let secret = std::env::var(SECRET_VARIABLE)
-        .with_context(|| format!("set {SECRET_VARIABLE}: every request must carry it as the password of `default`"))?;
+    let secret = std::env::var(SECRET_VARIABLE).with_context(|| {
+        format!("set {SECRET_VARIABLE}: every request must carry it as the password of `default`")
+    })?;
     let library = options.library.map_or_else(find_library, Ok)?;
     let deadline = Instant::now() + options.wait_for_folder;
     loop {

@@ -41,7 +41,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     store::wait_until_migrated(&runtime, &client)?;
     log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
     let registry = prometheus::Registry::new();
-    let schemas = Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
+    let schemas =
+        Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let shared = Shared {
         log: LogSource::Kafka(kafka),
         topic: options.kafka.topic.clone(),

@@ -30,7 +30,8 @@ impl Signals {
     pub(crate) fn listen(runtime: &Runtime) -> anyhow::Result<Self> {
         let ending = watch::Sender::new(false);
         let _inside = runtime.enter();
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let sender = ending.clone();
         runtime.spawn(async move {
             tokio::select! {

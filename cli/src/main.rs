@@ -1,30 +1,30 @@
 //! The `tollbook` command line: one enum, one match, one file a command.
 
-mod config;
-mod logging;
-mod options;
-mod store;
-mod log;
-mod workers;
-mod supervise;
-mod probe;
-mod credentials;
-mod up;
-mod ingest;
 mod api;
-mod engine;
-mod migrate;
-mod service;
-mod prices;
-mod price;
-mod tokens;
 mod audit;
-mod table;
-mod spend;
-mod request;
-mod quarantine;
-mod emit;
 mod bench;
+mod config;
+mod credentials;
+mod emit;
+mod engine;
+mod ingest;
+mod log;
+mod logging;
+mod migrate;
+mod options;
+mod price;
+mod prices;
+mod probe;
+mod quarantine;
+mod request;
+mod service;
+mod spend;
+mod store;
+mod supervise;
+mod table;
+mod tokens;
+mod up;
+mod workers;
 
 use std::process::ExitCode;
 

@@ -24,7 +24,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             println!("The store is at schema version {} already.", schemas::migrate::VERSION);
         } else {
             let numbers: Vec<String> = done.iter().map(ToString::to_string).collect();
-            println!("Applied migrations {}; the store is at version {}.", numbers.join(", "), schemas::migrate::VERSION);
+            println!(
+                "Applied migrations {}; the store is at version {}.",
+                numbers.join(", "),
+                schemas::migrate::VERSION
+            );
         }
         if let Some(token) = ::api::first_token::mint_where_none(&client).await? {
             println!("First admin token (shown once, keep it): {token}");

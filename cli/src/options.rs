@@ -74,12 +74,13 @@ impl KafkaOptions {
         let Some(brokers) = self.kafka.clone() else { return Ok(None) };
         let mut options = BTreeMap::new();
         let mut set = |name: &str, value: &str| options.insert(name.to_owned(), value.to_owned());
-        let protocol = match (self.kafka_ca.is_some() || self.kafka_certificate.is_some(), self.kafka_user.is_some()) {
-            (false, false) => None,
-            (true, false) => Some("ssl"),
-            (false, true) => Some("sasl_plaintext"),
-            (true, true) => Some("sasl_ssl"),
-        };
+        let protocol =
+            match (self.kafka_ca.is_some() || self.kafka_certificate.is_some(), self.kafka_user.is_some()) {
+                (false, false) => None,
+                (true, false) => Some("ssl"),
+                (false, true) => Some("sasl_plaintext"),
+                (true, true) => Some("sasl_ssl"),
+            };
         let mechanism = self.kafka_user.is_some().then_some(self.kafka_mechanism.as_str());
         let password = self.kafka_password.as_ref().map(ExposeSecret::expose_secret);
         for (name, value) in [
@@ -134,11 +135,16 @@ impl WorkerOptions {
     /// # Errors
     /// Where a value cannot work.
     pub(crate) fn config(&self) -> anyhow::Result<worker::Config> {
-        ensure!(self.lease >= Duration::from_secs(1), "--lease {:?} is shorter than a second: an insert needs longer", self.lease);
+        ensure!(
+            self.lease >= Duration::from_secs(1),
+            "--lease {:?} is shorter than a second: an insert needs longer",
+            self.lease
+        );
         ensure!(self.round_rows_max > 0, "--round-rows-max must be at least 1");
         ensure!(
             self.round_rows_max <= schemas::columns::BLOCK_ROWS_MAX,
-            "--round-rows-max must be at most {}, so that one insert stays one block", schemas::columns::BLOCK_ROWS_MAX
+            "--round-rows-max must be at most {}, so that one insert stays one block",
+            schemas::columns::BLOCK_ROWS_MAX
         );
         ensure!(self.round_mib_max > 0, "--round-mib-max must be at least 1");
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".into());
@@ -156,8 +162,10 @@ impl WorkerOptions {
 
 /// A duration such as `10s`, `500ms` or `5m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no duration; write 500ms, 10s, 5m or 2h"))?;
+    let (number, unit) =
+        text.split_at(text.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 =
+        number.parse().map_err(|_| format!("`{text}` is no duration; write 500ms, 10s, 5m or 2h"))?;
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
         "s" => Ok(Duration::from_secs(number)),

@@ -182,7 +182,12 @@ fn print_text(answer: &Value) {
             Some(row) => println!("  price row {} ({})", text(&row["id"]), text(&row["matched_by"])),
             None => println!("  no price row holds"),
         }
-        for line in entry["lines"].as_array().unwrap_or(&empty).iter().chain(entry["lines_avoided"].as_array().unwrap_or(&empty)) {
+        for line in entry["lines"]
+            .as_array()
+            .unwrap_or(&empty)
+            .iter()
+            .chain(entry["lines_avoided"].as_array().unwrap_or(&empty))
+        {
             let mut arithmetic = match line["price"].as_str() {
                 None => "no price".to_owned(),
                 Some(price) => price.to_owned(),

@@ -124,8 +124,15 @@ fn import(options: &Import, dry_run: bool) -> anyhow::Result<()> {
 /// What was used of a map, and what was not and why.
 fn report(import: &litellm::Import, each: bool) {
     let summary = &import.summary;
-    println!("{} entries: {} began a row, {} added conditions to one, {} repeat another, {} conflict with another, {} have no usable price",
-        summary.entries, summary.imported, summary.folded, summary.repeated, summary.conflicting, summary.unpriced);
+    println!(
+        "{} entries: {} began a row, {} added conditions to one, {} repeat another, {} conflict with another, {} have no usable price",
+        summary.entries,
+        summary.imported,
+        summary.folded,
+        summary.repeated,
+        summary.conflicting,
+        summary.unpriced
+    );
     println!("{} prices: {} used, {} refused", summary.price_keys, summary.used, summary.refused);
     if each {
         for refusal in &import.refused {
@@ -153,7 +160,9 @@ fn publish(rows: &[ModelRow], dry_run: bool, service: &ServiceOptions) -> anyhow
     let published = service.runtime.block_on(service.client.publish(&texts, dry_run))?;
     let (new, changed, unchanged) = (published.new.len(), published.changed.len(), published.unchanged.len());
     if dry_run {
-        println!("Would publish {new} new rows and {changed} later versions; {unchanged} are published already. Nothing was changed.");
+        println!(
+            "Would publish {new} new rows and {changed} later versions; {unchanged} are published already. Nothing was changed."
+        );
         return Ok(());
     }
     match published.operation {

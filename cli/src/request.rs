@@ -59,7 +59,11 @@ fn newest(service: &Service, filters: &[Filter], from: Option<&str>) -> anyhow::
         let answer = service.client.raw("/v1/entries", &parameters).await?;
         anyhow::Ok(answer.json::<Entries>().await?)
     })?;
-    let newest = entries.rows.into_iter().next().context("no attempt has these values; look further back with --from")?;
+    let newest = entries
+        .rows
+        .into_iter()
+        .next()
+        .context("no attempt has these values; look further back with --from")?;
     Ok(newest.request_id)
 }
 
@@ -82,11 +86,19 @@ fn shown(proof: &Proof) -> Result<String, std::fmt::Error> {
     }
     writeln!(text)?;
     for correction in &proof.corrections {
-        writeln!(text, "corrected by {} {}: charge {}", correction.kind, correction.event_id, correction.charge)?;
+        writeln!(
+            text,
+            "corrected by {} {}: charge {}",
+            correction.kind, correction.event_id, correction.charge
+        )?;
     }
     for total in &proof.totals {
         let currency = total.currency.as_deref().unwrap_or("without a price");
-        writeln!(text, "total: list cost {}, cost {}, charge {} {currency}", total.list_cost, total.cost, total.charge)?;
+        writeln!(
+            text,
+            "total: list cost {}, cost {}, charge {} {currency}",
+            total.list_cost, total.cost, total.charge
+        )?;
     }
     writeln!(text, "billed in: {}", proof.invoice)?;
     if let Some(unpriced) = &proof.unpriced {
@@ -100,7 +112,11 @@ fn write_attempt(text: &mut String, attempt: &Attempt) -> std::fmt::Result {
     let after = attempt.fallback_from.as_ref().map(|model| format!(" from {model}")).unwrap_or_default();
     let route = &attempt.route;
     let [provider, model] = [&route.provider, &route.model].map(|name| name.as_deref().unwrap_or("?"));
-    writeln!(text, "\nattempt {}: {kind}{after}, {provider}/{model}, {}", attempt.attempt, attempt.occurred_at)?;
+    writeln!(
+        text,
+        "\nattempt {}: {kind}{after}, {provider}/{model}, {}",
+        attempt.attempt, attempt.occurred_at
+    )?;
     let status = attempt.status.map(|status| format!("status {status}"));
     let facts = [status, attempt.error_class.clone(), attempt.outcome.clone()];
     let cache = attempt.gateway_cache.as_ref().map(|cache| format!("gateway cache {cache}"));
@@ -140,7 +156,10 @@ fn write_entry(text: &mut String, entry: &AttemptEntry) -> std::fmt::Result {
 }
 
 fn priced_by(row: &Matched) -> String {
-    let source = row.source.as_ref().map(|source| format!("from {source} {}", row.version.as_deref().unwrap_or_default()));
+    let source = row
+        .source
+        .as_ref()
+        .map(|source| format!("from {source} {}", row.version.as_deref().unwrap_or_default()));
     let matched = row.matched_by.as_ref().map(|how| format!("matched by {how}"));
     let conditions = row.conditions.as_ref().map(|conditions| format!("conditions {conditions}"));
     [Some(row.id.clone()), source, matched, conditions].into_iter().flatten().collect::<Vec<_>>().join(", ")

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use ::api::client::Client;
+use anyhow::Context;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Runtime;
@@ -40,10 +40,15 @@ impl ServiceOptions {
     pub(crate) fn connect(&self) -> anyhow::Result<Service> {
         let (left_url, left_token) = credentials::left(&self.data);
         let missing = |what: &str| {
-            format!("no {what}: give --{what} or TOLLBOOK_{}, or start `tollbook up` with its data in {}", what.to_uppercase(), self.data.display())
+            format!(
+                "no {what}: give --{what} or TOLLBOOK_{}, or start `tollbook up` with its data in {}",
+                what.to_uppercase(),
+                self.data.display()
+            )
         };
         let url = self.url.clone().or(left_url).with_context(|| missing("url"))?;
-        let token = self.token.clone().or(left_token.map(SecretString::from)).with_context(|| missing("token"))?;
+        let token =
+            self.token.clone().or(left_token.map(SecretString::from)).with_context(|| missing("token"))?;
         let client = Client::new(&url, token.expose_secret())?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Service { client, runtime, url, token })

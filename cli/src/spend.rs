@@ -106,10 +106,15 @@ impl Options {
     }
 
     fn table(&self, rows: &[SpendRow], totals: &[SpendRow]) -> String {
-        let mut columns: Vec<Column<'_>> = self.interval.iter().map(|interval| Column::Text(interval)).collect();
+        let mut columns: Vec<Column<'_>> =
+            self.interval.iter().map(|interval| Column::Text(interval)).collect();
         columns.extend(self.group_by.iter().map(|dimension| Column::Text(dimension)));
         let labels = columns.len();
-        columns.extend([Column::Number("requests"), Column::Number("attempts"), Column::Number(&self.measure)]);
+        columns.extend([
+            Column::Number("requests"),
+            Column::Number("attempts"),
+            Column::Number(&self.measure),
+        ]);
         columns.push(Column::Text("currency"));
         let shown = rows.iter().map(|row| {
             let group = self.group_by.iter().map(|dimension| row.group.get(dimension).cloned().flatten());
@@ -117,7 +122,8 @@ impl Options {
             with_numbers(self.interval.iter().map(|_| row.from.clone()).chain(group).collect(), row)
         });
         let totals = totals.iter().filter(|_| labels > 0).map(|row| {
-            let label = ["total".to_owned()].into_iter().chain(std::iter::repeat_n(String::new(), labels - 1));
+            let label =
+                ["total".to_owned()].into_iter().chain(std::iter::repeat_n(String::new(), labels - 1));
             with_numbers(label.collect(), row)
         });
         aligned(&columns, shown.chain(totals))
@@ -137,7 +143,9 @@ fn largest(rows: Vec<SpendRow>, top: usize) -> anyhow::Result<Vec<SpendRow>> {
     }
     let mut rows = rows
         .into_iter()
-        .map(|row| Ok((Amount::parse(&row.amount).with_context(|| format!("the amount {}", row.amount))?, row)))
+        .map(|row| {
+            Ok((Amount::parse(&row.amount).with_context(|| format!("the amount {}", row.amount))?, row))
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     rows.sort_by(|(one, _), (other, _)| other.cmp(one));
     rows.truncate(top);

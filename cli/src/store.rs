@@ -33,7 +33,10 @@ pub(crate) fn wait_until_migrated(runtime: &Runtime, client: &Client) -> anyhow:
     loop {
         match runtime.block_on(schemas::migrate::check(client)) {
             Ok(()) => return Ok(()),
-            Err(schemas::migrate::Error::Store { source: clickhouse::error::Error::BadResponse(answer), what }) => {
+            Err(schemas::migrate::Error::Store {
+                source: clickhouse::error::Error::BadResponse(answer),
+                what,
+            }) => {
                 anyhow::bail!("the store refused {what}: {answer}");
             }
             Err(error @ schemas::migrate::Error::Store { .. }) => {

@@ -74,7 +74,8 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     credentials::keep_url(&options.data, options.listen)?;
     let registry = prometheus::Registry::new();
     let (source, log) = open_log(&options, &runtime)?;
-    let schemas = Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
+    let schemas =
+        Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let shared = Shared {
         log: source,
         topic: options.kafka.topic.clone(),
@@ -135,5 +136,6 @@ fn open_journal(data: &Path, options: &Options, topic: &str) -> anyhow::Result<J
     let mut config = journal::Config::new(data.join("log"));
     config.retention_bytes_max = options.log_mib_max << 20;
     config.retention_age_ms_max = u64::try_from(options.log_age_max.as_millis()).unwrap_or(u64::MAX);
-    Journal::open(config, &[(topic, options.log_partitions), (COMMANDS_TOPIC, 1)]).context("opening the embedded log")
+    Journal::open(config, &[(topic, options.log_partitions), (COMMANDS_TOPIC, 1)])
+        .context("opening the embedded log")
 }

@@ -95,7 +95,10 @@ impl Workers {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => outcome = outcome.and(Err(error.into())),
-                Err(_) => outcome = outcome.and(Err(anyhow::anyhow!("a worker panicked; its message is in the log"))),
+                Err(_) => {
+                    outcome =
+                        outcome.and(Err(anyhow::anyhow!("a worker panicked; its message is in the log")))
+                }
             }
         }
         outcome
@@ -112,7 +115,9 @@ impl Shared {
                 }
                 Box::new(move || Ok(Box::new(Kafka::join(&config, &topic)?)))
             }
-            LogSource::Embedded(journal) => Box::new(move || Ok(Box::new(Embedded::new(journal.clone(), &topic)))),
+            LogSource::Embedded(journal) => {
+                Box::new(move || Ok(Box::new(Embedded::new(journal.clone(), &topic))))
+            }
         }
     }
 }

@@ -9,7 +9,9 @@ use ledger::reject::Reason;
 use schemas::command::{Command, Envelope, MintToken, PublishPrices, RevokeToken};
 use schemas::event::{Decoder, SchemaError};
 use schemas::prices;
-use schemas::tables::{ApiTokens, CommandRow, Commands, ModelRows, Origin, PublishedRow, Quarantine, TokenRow};
+use schemas::tables::{
+    ApiTokens, CommandRow, Commands, ModelRows, Origin, PublishedRow, Quarantine, TokenRow,
+};
 
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
 use crate::quarantine;
@@ -86,7 +88,12 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn origin(&self, ordinal: u32) -> Origin<'_> {
-        Origin { topic: &self.partition.topic, partition: self.partition.number, offset: self.offset, ordinal }
+        Origin {
+            topic: &self.partition.topic,
+            partition: self.partition.number,
+            offset: self.offset,
+            ordinal,
+        }
     }
 
     fn is_held(&self, table: &str, ordinal: u32) -> bool {
@@ -105,10 +112,13 @@ impl CommandMaker {
 
     fn carry_out(&self, place: &Place<'_>, envelope: &Envelope) -> Result<Effect, Refusal> {
         if self.already_decided(place, &envelope.command_id)? {
-            return Err(Refusal::Refused("a command with this id was decided before; it changes nothing".into()));
+            return Err(Refusal::Refused(
+                "a command with this id was decided before; it changes nothing".into(),
+            ));
         }
         let body = self.whole_body(place, envelope)?;
-        let command = Command::from_parts(&envelope.name, &body).map_err(|error| Refusal::Refused(error.to_string()))?;
+        let command = Command::from_parts(&envelope.name, &body)
+            .map_err(|error| Refusal::Refused(error.to_string()))?;
         match command {
             Command::PublishPrices(publish) => self.publish(place, &publish),
             Command::MintToken(mint) => self.mint(place, &mint),
@@ -179,7 +189,8 @@ impl CommandMaker {
         for (index, text) in command.rows.iter().enumerate() {
             let mut row = read_row(text, &format!("number {}", index + 1))?;
             let body = prices::to_json(&row).map_err(|error| Refusal::Refused(error.to_string()))?;
-            let before = latest.get(&(row.provider.clone(), row.model.clone())).and_then(|index| rows.get(*index));
+            let before =
+                latest.get(&(row.provider.clone(), row.model.clone())).and_then(|index| rows.get(*index));
             match bodies.get(row.id.as_str()) {
                 Some(same) if *same == body => {
                     unchanged += 1;
@@ -259,7 +270,8 @@ impl CommandMaker {
         let Some(token) = self.token(place, &command.token_id)? else {
             return Err(Refusal::Refused(format!("there is no token {}", command.token_id)));
         };
-        let mut effect = Effect { detail: format!("token {} revoked", command.token_id), ..Effect::default() };
+        let mut effect =
+            Effect { detail: format!("token {} revoked", command.token_id), ..Effect::default() };
         effect.result = serde_json::json!({ "token_id": command.token_id }).to_string();
         if token.revoked == 0 && !place.is_held("api_tokens", 0) {
             effect.tokens.push(&TokenRow {
@@ -315,7 +327,12 @@ impl Maker for CommandMaker {
         for record in chosen.records.iter() {
             summary.received += 1;
             summary.log_time_max = summary.log_time_max.max(Some(record.log_time));
-            let place = Place { partition: &chosen.partition, offset: record.offset, log_time: record.log_time, held };
+            let place = Place {
+                partition: &chosen.partition,
+                offset: record.offset,
+                log_time: record.log_time,
+                held,
+            };
             match parse(&record) {
                 Ok(envelope) => {
                     effect = self.record(&place, &envelope, chosen, &mut commands)?;
@@ -338,8 +355,12 @@ impl Maker for CommandMaker {
                 }
             }
         }
-        let tables: Vec<Box<dyn Rows>> =
-            vec![Box::new(quarantine), Box::new(effect.model_rows), Box::new(effect.tokens), Box::new(commands)];
+        let tables: Vec<Box<dyn Rows>> = vec![
+            Box::new(quarantine),
+            Box::new(effect.model_rows),
+            Box::new(effect.tokens),
+            Box::new(commands),
+        ];
         Ok(Batch {
             partition: chosen.partition.clone(),
             epoch: chosen.epoch,

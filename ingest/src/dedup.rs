@@ -53,7 +53,8 @@ impl Window {
     pub fn look(&mut self, offset: u64, id: u128, content: u64) -> Verdict {
         self.forget_before(offset.saturating_sub(self.offsets));
         let Self { slots, gone, index, .. } = self;
-        let found = index.find(bucket(id), |position| slot(slots, *gone, *position).is_some_and(|slot| slot.id == id));
+        let found = index
+            .find(bucket(id), |position| slot(slots, *gone, *position).is_some_and(|slot| slot.id == id));
         match found.and_then(|position| slot(slots, *gone, *position)) {
             None => Verdict::New,
             Some(slot) if slot.content == content => Verdict::Duplicate { of: slot.offset },

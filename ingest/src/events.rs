@@ -144,7 +144,9 @@ impl Making<'_> {
             Verdict::Conflict { with } => {
                 return Err(Reject::new(
                     Reason::Conflict,
-                    format!("the id was posted from offset {with} with other content; send it under a new id"),
+                    format!(
+                        "the id was posted from offset {with} with other content; send it under a new id"
+                    ),
                 ));
             }
         }

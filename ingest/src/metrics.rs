@@ -54,9 +54,21 @@ impl Metrics {
                 "tollbook_ingest_recovery_retries_total",
                 "Recoveries of a partition that had to be tried again",
             )?,
-            consumed: counter("tollbook_ingest_events_consumed_total", "Records read from the log", &by_partition)?,
-            accepted: counter("tollbook_ingest_events_accepted_total", "Records that were posted", &by_partition)?,
-            duplicate: counter("tollbook_ingest_events_duplicate_total", "Repeats that were dropped", &by_partition)?,
+            consumed: counter(
+                "tollbook_ingest_events_consumed_total",
+                "Records read from the log",
+                &by_partition,
+            )?,
+            accepted: counter(
+                "tollbook_ingest_events_accepted_total",
+                "Records that were posted",
+                &by_partition,
+            )?,
+            duplicate: counter(
+                "tollbook_ingest_events_duplicate_total",
+                "Repeats that were dropped",
+                &by_partition,
+            )?,
             quarantined: counter(
                 "tollbook_ingest_events_quarantined_total",
                 "Records in quarantine, by reason",
@@ -67,7 +79,11 @@ impl Metrics {
                 "Entries posted without a price for all that they bill",
                 &by_partition,
             )?,
-            lag_records: gauge("tollbook_ingest_lag_records", "Records in the log that are not posted", &by_partition)?,
+            lag_records: gauge(
+                "tollbook_ingest_lag_records",
+                "Records in the log that are not posted",
+                &by_partition,
+            )?,
             lag_seconds: gauge(
                 "tollbook_ingest_lag_seconds",
                 "Seconds by log time that the ledger is behind",
@@ -78,9 +94,13 @@ impl Metrics {
         registry.register(Box::new(metrics.batch_rows.clone()))?;
         registry.register(Box::new(metrics.rounds_uncertain.clone()))?;
         registry.register(Box::new(metrics.recoveries_retried.clone()))?;
-        for counter in
-            [&metrics.consumed, &metrics.accepted, &metrics.duplicate, &metrics.quarantined, &metrics.unpriced]
-        {
+        for counter in [
+            &metrics.consumed,
+            &metrics.accepted,
+            &metrics.duplicate,
+            &metrics.quarantined,
+            &metrics.unpriced,
+        ] {
             registry.register(Box::new(counter.clone()))?;
         }
         registry.register(Box::new(metrics.lag_records.clone()))?;

@@ -8,7 +8,9 @@ use ledger::event::Millis;
 
 use crate::batch::{Chosen, Held, MakeError, Maker};
 use crate::intent::{self, Intent, Mark};
-use crate::source::{self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest};
+use crate::source::{
+    self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest,
+};
 use crate::store::{self, Closed, Scope, Store};
 
 /// Where a partition goes on.
@@ -40,7 +42,9 @@ pub enum Error {
     #[error("{0} was revoked during recovery")]
     Revoked(Partition),
     /// Log and ledger disagree in a way that going on would lose or double something.
-    #[error("{partition}: {what}; nothing was changed, see `tollbook audit` and repair with `tollbook audit --repair`")]
+    #[error(
+        "{partition}: {what}; nothing was changed, see `tollbook audit` and repair with `tollbook audit --repair`"
+    )]
     Refused {
         /// The partition.
         partition: Partition,
@@ -127,7 +131,8 @@ impl<M: Maker> Recovery<'_, M> {
         let Some(Committed { offset, metadata }) = committed else {
             return self.never_announced(source, closed);
         };
-        let intent = Intent::parse(offset, &metadata).map_err(|error| self.unreadable(offset, closed, &error))?;
+        let intent =
+            Intent::parse(offset, &metadata).map_err(|error| self.unreadable(offset, closed, &error))?;
         let bounds = source.bounds(self.partition).map_err(|error| self.again(error))?;
         if bounds.end < intent.next {
             return Err(self.refused(format!(
@@ -139,7 +144,9 @@ impl<M: Maker> Recovery<'_, M> {
         let highest = self.store.highest(self.partition, intent.next).map_err(|error| self.again(error))?;
         if highest > intent.next {
             return Err(self.refused(format!(
-                "the ledger holds offset {}, beyond the announced batch [{offset}, {})", highest - 1, intent.next
+                "the ledger holds offset {}, beyond the announced batch [{offset}, {})",
+                highest - 1,
+                intent.next
             )));
         }
         let is_closed = intent.count == 0 || posted == Some(intent.next);
@@ -180,7 +187,8 @@ impl<M: Maker> Recovery<'_, M> {
     /// The record before the batch must still be the one that the intent names, wherever the log still has it.
     fn same_log(&self, source: &dyn Source, bounds: Bounds, before: Option<Mark>) -> Result<(), Error> {
         let Some(mark) = before.filter(|mark| mark.offset >= bounds.low) else { return Ok(()) };
-        let records = source.read(self.partition, mark.offset, mark.offset).map_err(|error| self.again(error))?;
+        let records =
+            source.read(self.partition, mark.offset, mark.offset).map_err(|error| self.again(error))?;
         match records.last() {
             Some(record) if record.offset == mark.offset && digest(record.value) == mark.digest => Ok(()),
             found => Err(self.refused(format!(
@@ -196,7 +204,8 @@ impl<M: Maker> Recovery<'_, M> {
         self.wait_for_old_writers()?;
         let chosen = self.read_again(source, intent)?;
         let intent = &chosen.intent;
-        let scope = |attempt| Scope { partition: self.partition, first: intent.first, next: intent.next, attempt };
+        let scope =
+            |attempt| Scope { partition: self.partition, first: intent.first, next: intent.next, attempt };
 
         let write_before = self.announce_again(intent)?;
         if !self.store.settled(self.partition, self.lease).map_err(|error| self.again(error))? {
@@ -272,11 +281,10 @@ impl<M: Maker> Recovery<'_, M> {
 
     fn read_again(&self, source: &dyn Source, intent: Intent) -> Result<Chosen, Error> {
         let last = intent.last.map_or(intent.next.saturating_sub(1), |mark| mark.offset);
-        let records =
-            source.read(self.partition, intent.first, last).map_err(|error| match error {
-                source::Error::Overtaken { .. } => self.refused(error.to_string()),
-                error => self.again(error),
-            })?;
+        let records = source.read(self.partition, intent.first, last).map_err(|error| match error {
+            source::Error::Overtaken { .. } => self.refused(error.to_string()),
+            error => self.again(error),
+        })?;
         let found = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let same_last = match (records.last(), intent.last) {
             (Some(record), Some(mark)) => record.offset == mark.offset && digest(record.value) == mark.digest,
@@ -308,7 +316,8 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     fn ready(&self, next: u64, before: Option<Mark>) -> Result<Ready<M::State>, Error> {
-        let state = self.maker.prepare(self.partition, next, self.window).map_err(|error| self.again(error))?;
+        let state =
+            self.maker.prepare(self.partition, next, self.window).map_err(|error| self.again(error))?;
         Ok(Ready { next, before, state })
     }
 

@@ -93,7 +93,8 @@ fn decoder_of(schemas: &BTreeMap<u32, Result<String, String>>) -> Result<Decoder
         match schema {
             Ok(text) => {
                 if let Err(error) = decoder.add_schema(*id, text) {
-                    decoder.refuse_schema(*id, format!("the registry's schema {id} is no Avro schema: {error}"));
+                    decoder
+                        .refuse_schema(*id, format!("the registry's schema {id} is no Avro schema: {error}"));
                 }
             }
             Err(detail) => decoder.refuse_schema(*id, detail.clone()),

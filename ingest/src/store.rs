@@ -222,7 +222,13 @@ impl Store {
     ///
     /// # Errors
     /// Where the store does not answer.
-    pub fn present(&self, table: &str, partition: &Partition, first: u64, next: u64) -> Result<Present, Error> {
+    pub fn present(
+        &self,
+        table: &str,
+        partition: &Partition,
+        first: u64,
+        next: u64,
+    ) -> Result<Present, Error> {
         let rows: Vec<(u64, u32)> = self
             .runtime
             .block_on(

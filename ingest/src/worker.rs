@@ -438,7 +438,8 @@ impl<M: Maker> Consumer<'_, M> {
                 Err(TrySendError::Full(back)) => job = back,
             }
             match self.outcomes.recv_timeout(Duration::from_millis(5)) {
-                Ok(outcome) if matches!(&outcome, Outcome::Failed { generation, .. } if *generation == self.generation) => {
+                Ok(outcome) if matches!(&outcome, Outcome::Failed { generation, .. } if *generation == self.generation) =>
+                {
                     // The round that could not be handed on is thrown away with the rest and read again.
                     let stale = matches!(job, Job::Build(_));
                     self.settle(outcome)?;
@@ -473,8 +474,13 @@ impl<M: Maker> Consumer<'_, M> {
         if self.sight_is_fresh() {
             self.lanes.wake_idle();
         }
-        let told =
-            self.lanes.tell(self.source, &self.parts.store, &self.config.worker, self.sight.through, &self.parts.metrics);
+        let told = self.lanes.tell(
+            self.source,
+            &self.parts.store,
+            &self.config.worker,
+            self.sight.through,
+            &self.parts.metrics,
+        );
         self.parts.health.set(match told {
             Err(trouble) => Some(trouble),
             Ok(()) if self.sight_is_fresh() => None,

@@ -45,13 +45,17 @@ pub enum Error {
         found: u32,
     },
     /// The store lacks migrations.
-    #[error("the store is at schema version {found}, this tollbook needs {VERSION}: run `tollbook migrate` first")]
+    #[error(
+        "the store is at schema version {found}, this tollbook needs {VERSION}: run `tollbook migrate` first"
+    )]
     Behind {
         /// Version of the store; 0 where it has no schema at all.
         found: u32,
     },
     /// A migration that was applied differs from the one in this build.
-    #[error("migration {version} ({name}) was applied with another text than this build has; migrations are never edited")]
+    #[error(
+        "migration {version} ({name}) was applied with another text than this build has; migrations are never edited"
+    )]
     Edited {
         /// Number of the migration.
         version: u32,
@@ -80,7 +84,10 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
             .param("name", database)
             .execute()
             .await
-            .map_err(|source| Error::Store { what: format!("to create the database `{database}`"), source })?;
+            .map_err(|source| Error::Store {
+                what: format!("to create the database `{database}`"),
+                source,
+            })?;
     }
     execute(client, CREATE_MIGRATIONS, "to create schema_migrations").await?;
     let applied = applied(client).await?;
@@ -99,7 +106,10 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
                     .param("checksum", checksum)
                     .execute()
                     .await
-                    .map_err(|source| Error::Store { what: format!("to record migration {version}"), source })?;
+                    .map_err(|source| Error::Store {
+                        what: format!("to record migration {version}"),
+                        source,
+                    })?;
                 done.push(*version);
             }
         }
@@ -138,11 +148,7 @@ async fn applied(client: &Client) -> Result<Vec<Applied>, Error> {
 
 async fn execute(client: &Client, sql: &str, what: &str) -> Result<(), Error> {
     // `query_raw` leaves question marks in the text alone.
-    client
-        .query_raw(sql)
-        .execute()
-        .await
-        .map_err(|source| Error::Store { what: what.to_owned(), source })
+    client.query_raw(sql).execute().await.map_err(|source| Error::Store { what: what.to_owned(), source })
 }
 
 fn checksum(sql: &str) -> String {

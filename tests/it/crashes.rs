@@ -12,7 +12,12 @@ const INSERT_ENTRIES: &str = "INSERT INTO entries";
 const INSERT_BATCH: &str = "INSERT INTO batches";
 
 fn some_traffic(world: &World) -> traffic::Truth {
-    world.produce(Config { count: 2_000, duplicates_per_mille: 20, conflicts_per_mille: 10, ..Config::default() })
+    world.produce(Config {
+        count: 2_000,
+        duplicates_per_mille: 20,
+        conflicts_per_mille: 10,
+        ..Config::default()
+    })
 }
 
 #[test]
@@ -122,7 +127,8 @@ fn a_store_that_was_emptied_behind_a_committed_offset_makes_the_worker_refuse_to
     worker.terminate().unwrap();
     worker.wait(PATIENCE).unwrap();
     for table in ["entries", "batches", "quarantine"] {
-        let truncate = format!("ALTER TABLE {table} DELETE WHERE topic = 'usage.events' SETTINGS mutations_sync = 2");
+        let truncate =
+            format!("ALTER TABLE {table} DELETE WHERE topic = 'usage.events' SETTINGS mutations_sync = 2");
         world.runtime.block_on(world.store().query(&truncate).execute()).unwrap();
     }
     let mut refusing = world.worker();

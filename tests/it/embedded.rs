@@ -166,7 +166,8 @@ fn ten_kills_of_the_whole_process_lose_and_double_nothing() {
     .unwrap();
     let report = embedded.get("/v1/audit");
     assert_eq!(report["clean"], true, "{report}");
-    let spend = embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&group_by=model&quantities=false&limit=1000");
+    let spend =
+        embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&group_by=model&quantities=false&limit=1000");
     for row in spend["rows"].as_array().unwrap() {
         let sum = truth.by_model.remove(row["group"]["model"].as_str().unwrap()).unwrap();
         assert_eq!(row["amount"], sum.cost().unwrap().to_string(), "{row}");

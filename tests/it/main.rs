@@ -5,7 +5,7 @@
 
 mod world;
 
-mod posting;
 mod crashes;
-mod storms;
 mod embedded;
+mod posting;
+mod storms;

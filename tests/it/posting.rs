@@ -19,7 +19,10 @@ fn one_event_over_kafka_becomes_an_entry_a_batch_and_a_sum() {
     world.wait_until_received(1);
     assert_eq!(world.number("SELECT count() FROM entries WHERE event_id = 'e1' AND team = 'search'"), 1);
     assert_eq!(world.number("SELECT toUInt64(sum(cost) * 10000) FROM entries"), 44);
-    assert_eq!(world.number("SELECT count() FROM batches WHERE topic = 'usage.events' AND first = 0 AND next = 1"), 1);
+    assert_eq!(
+        world.number("SELECT count() FROM batches WHERE topic = 'usage.events' AND first = 0 AND next = 1"),
+        1
+    );
 }
 
 #[test]

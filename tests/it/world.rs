@@ -53,7 +53,12 @@ impl World {
         let world = Self { broker, engine, proxy, runtime: Runtime::new().unwrap() };
         Recipe::tollbook("migrate")
             .unwrap()
-            .arguments(["--clickhouse", &world.engine.url(), "--clickhouse-password", world.engine.password()])
+            .arguments([
+                "--clickhouse",
+                &world.engine.url(),
+                "--clickhouse-password",
+                world.engine.password(),
+            ])
             .run(PATIENCE)
             .unwrap()
             .success()
@@ -85,7 +90,11 @@ impl World {
         let mut truth = Truth::new(Prices::built_in().unwrap());
         let records = Traffic::new(config).map(|event| {
             truth.add(&event);
-            NewRecord { key: Some(event.request_id().into_bytes()), value: event.json().unwrap(), headers: Vec::new() }
+            NewRecord {
+                key: Some(event.request_id().into_bytes()),
+                value: event.json().unwrap(),
+                headers: Vec::new(),
+            }
         });
         self.send(TOPIC, records);
         truth
@@ -135,7 +144,10 @@ impl World {
         wait::until(&format!("{count} received records"), PATIENCE, || {
             // The engine may be down for a moment in this test: then it is asked again.
             let received = self.runtime.block_on(
-                client.query("SELECT sum(received) FROM batches WHERE topic = ?").bind(TOPIC).fetch_one::<u64>(),
+                client
+                    .query("SELECT sum(received) FROM batches WHERE topic = ?")
+                    .bind(TOPIC)
+                    .fetch_one::<u64>(),
             );
             Ok((received.unwrap_or(0) >= count).then_some(()))
         })

@@ -126,7 +126,8 @@ impl Meter {
 
     fn engine_cpu(&self) -> anyhow::Result<Duration> {
         let path = format!("/proc/{}/stat", self.engine);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {path}: the engine has died"))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("reading {path}: the engine has died"))?;
         ticks(&text).map(|ticks| TICK * ticks).with_context(|| format!("{path} is not as expected"))
     }
 }

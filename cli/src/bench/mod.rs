@@ -2,14 +2,14 @@
 //! last stage is the product itself, checked against the traffic's own truth; beside it runs what one would write
 //! instead in a day.
 
-mod traffic;
-mod reader;
 mod meter;
-mod world;
-mod stages;
 mod path;
 mod plain;
+mod reader;
 mod report;
+mod stages;
+mod traffic;
+mod world;
 
 use std::path::PathBuf;
 
@@ -73,10 +73,10 @@ pub(crate) enum Encoding {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     ensure!(options.count > 0, "--count must be at least 1");
     let config = options.worker.config()?;
-    let folder = tempfile::Builder::new()
-        .prefix("tollbook-bench-")
-        .tempdir_in(&options.data)
-        .with_context(|| format!("making a folder in {}: name another with --data", options.data.display()))?;
+    let folder =
+        tempfile::Builder::new().prefix("tollbook-bench-").tempdir_in(&options.data).with_context(|| {
+            format!("making a folder in {}: name another with --data", options.data.display())
+        })?;
     let world = World::start(options, folder.path())?;
     let outcome = measure(options, &config, &world);
     let ended = world.end();

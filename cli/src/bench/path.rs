@@ -65,7 +65,9 @@ pub(super) fn run(
     ensure!(
         posted.duplicates == sent.truth.duplicates && posted.quarantined == 0,
         "the ledger found {} repeats and quarantined {}, the traffic has {} repeats and nothing else",
-        posted.duplicates, posted.quarantined, sent.truth.duplicates,
+        posted.duplicates,
+        posted.quarantined,
+        sent.truth.duplicates,
     );
     compare(world, &client, &sent.truth)?;
     Ok(cost)
@@ -108,7 +110,8 @@ fn wait(world: &World, client: &Client, count: u64, worker: &Worker) -> anyhow::
     let (mut received, mut since) = (0, Instant::now());
     loop {
         let query = client.query(POSTED).param("topic", &world.topic.name);
-        let posted: Posted = world.runtime.block_on(query.fetch_one()).context("asking how much is posted")?;
+        let posted: Posted =
+            world.runtime.block_on(query.fetch_one()).context("asking how much is posted")?;
         if posted.received >= count {
             return Ok(posted);
         }

@@ -95,7 +95,8 @@ impl Reader {
         }
         let mut chosen = Vec::new();
         for (partition, records) in std::mem::take(&mut self.inbox.records) {
-            let place = self.places.get_mut(&partition).context("records of a partition that is not assigned")?;
+            let place =
+                self.places.get_mut(&partition).context("records of a partition that is not assigned")?;
             let intent = place.intent(&records, terms);
             chosen.push(Chosen { partition, epoch: place.epoch, intent, records });
         }
@@ -111,7 +112,12 @@ impl Reader {
             .iter()
             .filter_map(|(partition, offset)| {
                 let epoch = self.places.get(partition)?.epoch;
-                Some(Announcement { partition: partition.clone(), epoch, offset: *offset, metadata: String::new() })
+                Some(Announcement {
+                    partition: partition.clone(),
+                    epoch,
+                    offset: *offset,
+                    metadata: String::new(),
+                })
             })
             .collect();
         Ok(self.source.announcer().announce(&round)?)

@@ -84,7 +84,8 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let Conditions { events, bytes_per_event, encoding, log, partitions, seed, cores, load } = &self.conditions;
+        let Conditions { events, bytes_per_event, encoding, log, partitions, seed, cores, load } =
+            &self.conditions;
         let mut text = format!(
             "{events} events of {bytes_per_event} bytes ({encoding}, {log} log, {partitions} partition(s), seed {seed}); \
              {cores} cores, load {load} at the start; merges stopped throughout\n\n\
@@ -95,8 +96,12 @@ impl Report {
             let _ = writeln!(
                 text,
                 "{stage:<12} {:>10.0} {:>9.2} {:>9.2} {:>9.2} {:>11} {:>11}",
-                cost.events_per_second(), cost.cpu_us(), cost.worker_us(), cost.engine_us(),
-                cost.worker_peak_mib, cost.engine_peak_mib,
+                cost.events_per_second(),
+                cost.cpu_us(),
+                cost.worker_us(),
+                cost.engine_us(),
+                cost.worker_peak_mib,
+                cost.engine_peak_mib,
             );
         }
         text.push('\n');
@@ -115,7 +120,8 @@ impl Report {
 
     /// The figures as JSON.
     pub(super) fn json(&self) -> Value {
-        let Conditions { events, bytes_per_event, encoding, log, partitions, seed, cores, load } = &self.conditions;
+        let Conditions { events, bytes_per_event, encoding, log, partitions, seed, cores, load } =
+            &self.conditions;
         let mut all = Map::new();
         all.insert(
             "conditions".into(),
@@ -139,8 +145,14 @@ impl Report {
             );
         }
         let floors = self.floors();
-        all.insert("ratios".into(), floors.iter().map(|floor| (floor.name.to_owned(), json!(floor.value))).collect());
-        all.insert("path_threads_s".into(), self.threads.iter().map(|(name, s)| ((*name).to_owned(), json!(s))).collect());
+        all.insert(
+            "ratios".into(),
+            floors.iter().map(|floor| (floor.name.to_owned(), json!(floor.value))).collect(),
+        );
+        all.insert(
+            "path_threads_s".into(),
+            self.threads.iter().map(|(name, s)| ((*name).to_owned(), json!(s))).collect(),
+        );
         all.insert("missed".into(), self.missed().into());
         Value::Object(all)
     }

@@ -63,7 +63,8 @@ pub(super) fn decode(
         }
         let start = meter.start()?;
         for record in round.iter().flat_map(|chosen| chosen.records.iter()) {
-            let wire = Record { value: record.value, content_type: record.content_type, log_time: record.log_time };
+            let wire =
+                Record { value: record.value, content_type: record.content_type, log_time: record.log_time };
             if let Err(error) = black_box(decoder.decode(wire, &arena)) {
                 bail!("offset {} of the traffic is no event: {error}", record.offset);
             }
@@ -114,7 +115,8 @@ pub(super) fn insert(
                 next: batch.intent.next,
                 attempt: 0,
             };
-            let entries = batch.tables.iter_mut().find(|rows| rows.table() == "entries").context("no entries")?;
+            let entries =
+                batch.tables.iter_mut().find(|rows| rows.table() == "entries").context("no entries")?;
             store.insert(entries.as_mut(), scope, write_before())?;
         }
         cost += meter.lap(&start)?;

@@ -13,7 +13,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use schemas::log::{Log, NewRecord};
 use tokio::runtime::Runtime;
-use traffic::{AvroEncoder, Prices, Traffic, Truth};
+use traffic::{AvroEncoder, AvroSchema, Prices, Traffic, Truth};
 
 use super::{Encoding, Options};
 use crate::workers::LogSource;
@@ -52,7 +52,8 @@ impl Topic {
             duplicates_per_mille: DUPLICATES_PER_MILLE,
             ..traffic::Config::default()
         };
-        let encoder = AvroEncoder::new()?;
+        let schema = AvroSchema::usage_v1()?;
+        let mut encoder = AvroEncoder::new(&schema);
         let log = self.log(runtime)?;
         let mut truth = Truth::new(Prices::built_in()?);
         let (mut bytes, mut records) = (0, Vec::with_capacity(APPEND_RECORDS));
@@ -63,7 +64,11 @@ impl Topic {
                 Encoding::Avro => encoder.confluent(SCHEMA_ID, &event)?,
             };
             bytes += value.as_ref().map_or(0, |value| u64::try_from(value.len()).unwrap_or(u64::MAX));
-            records.push(NewRecord { key: Some(event.request_id().into_bytes()), value, headers: Vec::new() });
+            records.push(NewRecord {
+                key: Some(event.request_id().into_bytes()),
+                value,
+                headers: Vec::new(),
+            });
             if records.len() == APPEND_RECORDS {
                 let full = std::mem::replace(&mut records, Vec::with_capacity(APPEND_RECORDS));
                 runtime.block_on(log.append(&self.name, full))?;
@@ -84,7 +89,10 @@ impl Topic {
     }
 
     /// What opens the topic so, as often as it is called.
-    pub(super) fn opener(&self, stage: &str) -> impl Fn() -> Result<Box<dyn Source>, source::Error> + Send + 'static {
+    pub(super) fn opener(
+        &self,
+        stage: &str,
+    ) -> impl Fn() -> Result<Box<dyn Source>, source::Error> + Send + 'static {
         let (log, name, stage) = (self.log.clone(), self.name.clone(), stage.to_owned());
         move || {
             Ok(match &log {
@@ -108,7 +116,9 @@ impl Topic {
         let options = AdminOptions::new().operation_timeout(Some(BROKER_TIMEOUT));
         let outcome = runtime.block_on(admin.delete_topics(&[&self.name], &options))?;
         match outcome.into_iter().next() {
-            Some(Err((name, code))) => Err(code).with_context(|| format!("removing topic {name}: remove it by hand")),
+            Some(Err((name, code))) => {
+                Err(code).with_context(|| format!("removing topic {name}: remove it by hand"))
+            }
             _ => Ok(()),
         }
     }

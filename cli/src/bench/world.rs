@@ -81,7 +81,8 @@ impl World {
             &[(COMMANDS_TOPIC, 1), (&name, options.partitions)],
         )
         .context("opening the embedded log")?;
-        let log = options.kafka.config()?.map_or_else(|| LogSource::Embedded(journal.clone()), LogSource::Kafka);
+        let log =
+            options.kafka.config()?.map_or_else(|| LogSource::Embedded(journal.clone()), LogSource::Kafka);
         let store = Store::new(client.clone(), runtime.handle().clone());
         let commands = start_commands(options, &journal, &store)?;
         let books = Arc::new(Books::new(store));
@@ -140,9 +141,13 @@ impl Worker {
     ///
     /// # Errors
     /// Where no thread can be had.
-    pub(super) fn start<M: ingest::batch::Maker>(config: worker::Config, parts: Parts<M>) -> anyhow::Result<Self> {
+    pub(super) fn start<M: ingest::batch::Maker>(
+        config: worker::Config,
+        parts: Parts<M>,
+    ) -> anyhow::Result<Self> {
         let stop = parts.stop.clone();
-        let thread = std::thread::Builder::new().name("worker".into()).spawn(move || worker::run(&config, &parts))?;
+        let thread =
+            std::thread::Builder::new().name("worker".into()).spawn(move || worker::run(&config, &parts))?;
         Ok(Self { stop, thread })
     }
 

@@ -185,10 +185,18 @@ impl Poster {
             return Err(self.refusal(response).await);
         }
         let answer: Answer = response.json().await.with_context(|| {
-            format!("{} answered with what is no answer of this API; is it the address of a tollbook?", self.url)
+            format!(
+                "{} answered with what is no answer of this API; is it the address of a tollbook?",
+                self.url
+            )
         })?;
         let spoken_of = u64::try_from(answer.events())?;
-        ensure!(spoken_of == batch.events, "{} was sent {} events and answered of {spoken_of}", self.url, batch.events);
+        ensure!(
+            spoken_of == batch.events,
+            "{} was sent {} events and answered of {spoken_of}",
+            self.url,
+            batch.events
+        );
         Ok(answer)
     }
 
@@ -196,7 +204,11 @@ impl Poster {
     async fn refusal(&self, response: Response) -> anyhow::Error {
         let status = response.status();
         let problem = response.json::<Problem>().await.map(|problem| problem.detail);
-        anyhow::anyhow!("{} answered {status}: {}", self.url, problem.as_deref().unwrap_or("without a reason"))
+        anyhow::anyhow!(
+            "{} answered {status}: {}",
+            self.url,
+            problem.as_deref().unwrap_or("without a reason")
+        )
     }
 }
 

@@ -71,7 +71,10 @@ fn encode(event: &Event, encoder: Option<&mut AvroEncoder<'_>>, value: &mut Vec<
     Ok(has_value)
 }
 
-fn enqueue(producer: &ThreadedProducer<Deliveries>, record: BaseRecord<'_, [u8], [u8]>) -> anyhow::Result<()> {
+fn enqueue(
+    producer: &ThreadedProducer<Deliveries>,
+    record: BaseRecord<'_, [u8], [u8]>,
+) -> anyhow::Result<()> {
     let mut record = record;
     loop {
         match producer.send(record) {

@@ -1,11 +1,11 @@
 //! `tollbook emit`: realistic traffic from a seed to Kafka, to the HTTP API or into a file, with the totals that a
 //! ledger must find in it. Sending the same traffic again changes no total: its ids are the same.
 
-mod options;
-mod flow;
 mod file;
-mod kafka;
+mod flow;
 mod http;
+mod kafka;
+mod options;
 mod truth;
 mod verify;
 
@@ -32,14 +32,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.traffic()?;
     let period = Period::of(&config)?;
     // What the ledger has before is no part of what it must find.
-    let check = options.verify.then(|| Check::begin(&options.service, period, options.verify_patience)).transpose()?;
+    let check = options
+        .verify
+        .then(|| Check::begin(&options.service, period, options.verify_patience))
+        .transpose()?;
     let mut flow = Flow::new(config.clone(), Prices::built_in()?, options.rate);
     let begun = Instant::now();
     let resent = send(options, &mut flow)?;
     let truth = flow.finish();
     println!("{} in {}", counted(truth.received, "event"), speed(truth.received, begun.elapsed()));
     println!("{}", truth::summary(&truth)?);
-    println!("The same traffic again: --seed {} --start {}, with the other options as now", config.seed, period.from);
+    println!(
+        "The same traffic again: --seed {} --start {}, with the other options as now",
+        config.seed, period.from
+    );
     if let Some(path) = &options.truth {
         truth::write(&truth, &config, period, path)?;
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use ingest::source::kafka;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 use ledger::event::Millis;
 use ledger::money::Decimal;
 use traffic::Config;
@@ -135,7 +135,9 @@ impl Options {
             return Ok(Target::Kafka(config));
         }
         if self.format == Format::Avro {
-            bail!("the HTTP API takes one Avro event a request, which is no way to send many: use --kafka or --file");
+            bail!(
+                "the HTTP API takes one Avro event a request, which is no way to send many: use --kafka or --file"
+            );
         }
         ensure!(self.in_flight > 0, "--in-flight must be at least 1");
         Ok(Target::Http)
@@ -151,15 +153,17 @@ fn per_mille(text: &str) -> Result<u32, String> {
         .and_then(Decimal::to_i64)
         .and_then(|share| u32::try_from(share).ok())
         .filter(|share| *share <= 1_000)
-        .ok_or_else(|| format!("`{text}` is no share from 0 to 100% in steps of 0.1%; write 2%, 0.5% or 0.02"))
+        .ok_or_else(|| {
+            format!("`{text}` is no share from 0 to 100% in steps of 0.1%; write 2%, 0.5% or 0.02")
+        })
 }
 
 /// An instant, or the start of a day in UTC.
 fn instant(text: &str) -> Result<Timestamp, String> {
     let day = |date: Date| date.to_zoned_datetime(TimeZone::UTC).map(|start| start.timestamp());
-    text.parse::<Timestamp>()
-        .or_else(|_| text.parse::<Date>().and_then(day))
-        .map_err(|_| format!("`{text}` is neither a date such as 2026-11-01 nor an instant such as 2026-11-01T08:00:00Z"))
+    text.parse::<Timestamp>().or_else(|_| text.parse::<Date>().and_then(day)).map_err(|_| {
+        format!("`{text}` is neither a date such as 2026-11-01 nor an instant such as 2026-11-01T08:00:00Z")
+    })
 }
 
 #[cfg(test)]
@@ -168,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_share_is_a_percentage_or_a_fraction_in_whole_thousandths() {
-        for (text, expected) in [("2%", 20), ("0.5%", 5), ("0.02", 20), ("0", 0), ("100%", 1_000), ("1", 1_000)] {
+        for (text, expected) in
+            [("2%", 20), ("0.5%", 5), ("0.02", 20), ("0", 0), ("100%", 1_000), ("1", 1_000)]
+        {
             assert_eq!(per_mille(text), Ok(expected), "{text}");
         }
         for text in ["0.05%", "101%", "-1%", "2", "", "%", "a"] {

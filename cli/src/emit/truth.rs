@@ -74,7 +74,10 @@ impl Totals {
             unpriced: sum.unpriced,
             cost: sum.cost().context("the cost has more than 38 digits")?.to_string(),
             cost_avoided: sum.cost_avoided().context("the avoided cost has more than 38 digits")?.to_string(),
-            quantities: sum.quantities().map(|(unit, quantity)| (unit.name(), quantity.to_string())).collect(),
+            quantities: sum
+                .quantities()
+                .map(|(unit, quantity)| (unit.name(), quantity.to_string()))
+                .collect(),
         })
     }
 }
@@ -84,7 +87,9 @@ impl Totals {
 /// # Errors
 /// Where the file cannot be written.
 pub(super) fn write(truth: &Truth, config: &Config, period: Period, path: &Path) -> anyhow::Result<()> {
-    let all = |sums: &BTreeMap<String, Sum>| -> anyhow::Result<Vec<Totals>> { sums.values().map(Totals::of).collect() };
+    let all = |sums: &BTreeMap<String, Sum>| -> anyhow::Result<Vec<Totals>> {
+        sums.values().map(Totals::of).collect()
+    };
     let document = Document {
         seed: config.seed,
         from: period.from.to_string(),
@@ -118,6 +123,12 @@ pub(super) fn summary(truth: &Truth) -> anyhow::Result<String> {
     let totals = Totals::of(&truth.total)?;
     Ok(format!(
         "A ledger must find: received {} = accepted {} + duplicates {} + quarantined {quarantined}; {} requests, {} attempts, cost {} {CURRENCY}, {} without a full price",
-        truth.received, truth.accepted, truth.duplicates, totals.requests, totals.attempts, totals.cost, totals.unpriced
+        truth.received,
+        truth.accepted,
+        truth.duplicates,
+        totals.requests,
+        totals.attempts,
+        totals.cost,
+        totals.unpriced
     ))
 }

@@ -5,8 +5,8 @@ mod books;
 
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use ::api::client;
+use anyhow::bail;
 use indicatif::ProgressBar;
 use traffic::Truth;
 
@@ -32,7 +32,11 @@ impl Check {
     ///
     /// # Errors
     /// Where the service does not answer.
-    pub(super) fn begin(options: &ServiceOptions, period: Period, patience: Duration) -> anyhow::Result<Self> {
+    pub(super) fn begin(
+        options: &ServiceOptions,
+        period: Period,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
         let service = options.connect()?;
         let counts = service.runtime.block_on(audit_when_free(&service, patience))?;
         let before = service.runtime.block_on(Books::read(&service.client, period, counts))?;
@@ -46,7 +50,8 @@ impl Check {
     pub(super) fn end(self, truth: &Truth, resent: u64) -> anyhow::Result<()> {
         let Self { service, period, patience, before } = self;
         let expected = Books::of(truth)?;
-        let counts = service.runtime.block_on(wait(&service, &before.counts, &expected.counts, resent, patience))?;
+        let counts =
+            service.runtime.block_on(wait(&service, &before.counts, &expected.counts, resent, patience))?;
         let mut found = service.runtime.block_on(async {
             let mut found = Books::read(&service.client, period, counts).await?.less(&before)?;
             found.counts.read_reasons(&service.client).await?;

@@ -10,8 +10,8 @@ use ledger::event::Millis;
 use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::{
-    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record, Records,
-    Source, Truncated,
+    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record,
+    Records, Source, Truncated,
 };
 
 /// Group under which the ledger keeps its cursors; retention never passes them.
@@ -45,7 +45,8 @@ impl Embedded {
     fn read_all(&mut self, inbox: &mut Inbox) -> Result<bool, Error> {
         let mut any = false;
         for (number, position) in &mut self.positions {
-            let records = self.journal.read(&self.topic, *number, *position, READ_BYTES_MAX).map_err(failed)?;
+            let records =
+                self.journal.read(&self.topic, *number, *position, READ_BYTES_MAX).map_err(failed)?;
             let Some(last) = records.last() else { continue };
             *position = last.offset + 1;
             any = true;

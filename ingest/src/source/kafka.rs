@@ -19,8 +19,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::{
-    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record, Records,
-    Source, Truncated,
+    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record,
+    Records, Source, Truncated,
 };
 
 /// Messages that one poll takes at most, so that the group is served in between.
@@ -69,7 +69,9 @@ impl Config {
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "10")
             .set("group.id", &self.group);
-        for (name, value) in self.client().config_map().iter().map(|(name, value)| (name.to_string(), value.to_string())) {
+        for (name, value) in
+            self.client().config_map().iter().map(|(name, value)| (name.to_string(), value.to_string()))
+        {
             client.set(name, value);
         }
         client.set_log_level(RDKafkaLogLevel::Warning);
@@ -154,7 +156,9 @@ impl Group {
         cooperative: bool,
     ) -> Result<(), KafkaError> {
         let Some(mut epochs) = self.assignment.epochs.try_lock_for(REVOKE_DEADLINE) else {
-            tracing::error!("A commit is under way since {REVOKE_DEADLINE:?}; ending the process, so that it cannot land late");
+            tracing::error!(
+                "A commit is under way since {REVOKE_DEADLINE:?}; ending the process, so that it cannot land late"
+            );
             std::process::abort();
         };
         let mut changes = self.assignment.changes.lock();
@@ -186,8 +190,8 @@ impl Kafka {
     pub fn join(config: &Config, topic: &str) -> Result<Self, Error> {
         let assignment = Arc::new(Assignment::default());
         let group = Group { assignment: assignment.clone() };
-        let consumer: BaseConsumer<Group> =
-            BaseConsumer::from_config_and_context(&config.consumer(), group).map_err(failed("joining the group"))?;
+        let consumer: BaseConsumer<Group> = BaseConsumer::from_config_and_context(&config.consumer(), group)
+            .map_err(failed("joining the group"))?;
         consumer.subscribe(&[topic]).map_err(failed("subscribing"))?;
         let consumer = Arc::new(consumer);
         let announcer = Arc::new(Committer::start(consumer.clone(), assignment.clone())?);
@@ -203,7 +207,8 @@ impl Kafka {
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>, inbox: &mut Inbox) {
-        let (Ok(number), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset())) else {
+        let (Ok(number), Ok(offset)) = (u32::try_from(message.partition()), u64::try_from(message.offset()))
+        else {
             return;
         };
         let partition = Partition { topic: self.topic.clone(), number };
@@ -234,7 +239,8 @@ impl Kafka {
 
     fn list(&self, partition: &Partition, offset: Offset) -> Result<TopicPartitionList, Error> {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&partition.topic, number(partition)?, offset).map_err(failed("naming a partition"))?;
+        list.add_partition_offset(&partition.topic, number(partition)?, offset)
+            .map_err(failed("naming a partition"))?;
         Ok(list)
     }
 }
@@ -255,7 +261,9 @@ impl Source for Kafka {
             match polled {
                 None => break,
                 Some(Ok(message)) => self.take(&message, inbox),
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => self.overtaken()?,
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                    self.overtaken()?
+                }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     return Err(Error::Failed { what: "consuming".into(), detail: code.to_string() });
                 }
@@ -291,7 +299,8 @@ impl Source for Kafka {
         }
         for partition in self.positions.keys() {
             let list = self.list(partition, Offset::Invalid)?;
-            if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) }.map_err(failed("pausing"))?;
+            if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) }
+                .map_err(failed("pausing"))?;
         }
         self.held = held;
         // A pause purges what the client has already fetched: continue exactly where the last record ended.
@@ -305,13 +314,14 @@ impl Source for Kafka {
 
     fn committed(&self, partition: &Partition) -> Result<Option<Committed>, Error> {
         let list = self.list(partition, Offset::Invalid)?;
-        let list =
-            self.consumer.committed_offsets(list, BROKER_TIMEOUT).map_err(failed("reading the committed offset"))?;
+        let list = self
+            .consumer
+            .committed_offsets(list, BROKER_TIMEOUT)
+            .map_err(failed("reading the committed offset"))?;
         Ok(list.elements().first().and_then(|element| match element.offset() {
-            Offset::Offset(offset) => Some(Committed {
-                offset: u64::try_from(offset).ok()?,
-                metadata: metadata_of(element),
-            }),
+            Offset::Offset(offset) => {
+                Some(Committed { offset: u64::try_from(offset).ok()?, metadata: metadata_of(element) })
+            }
             _ => None,
         }))
     }
@@ -443,7 +453,10 @@ impl Committer {
                     let _ = request.answer.send(outcome);
                 }
             })
-            .map_err(|error| Error::Failed { what: "starting the commit thread".into(), detail: error.to_string() })?;
+            .map_err(|error| Error::Failed {
+                what: "starting the commit thread".into(),
+                detail: error.to_string(),
+            })?;
         Ok(Self { requests: Mutex::new(requests), assignment })
     }
 }
@@ -487,3 +500,6 @@ impl Announcer for Committer {
         self.assignment.epochs.lock().get(partition) == Some(&epoch)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,10 @@ impl Records {
             offset: slot.offset,
             log_time: slot.log_time,
             value: if slot.is_null { None } else { self.bytes.get(start..slot.end) },
-            content_type: slot.content_type.and_then(|index| self.content_types.get(index)).map(String::as_str),
+            content_type: slot
+                .content_type
+                .and_then(|index| self.content_types.get(index))
+                .map(String::as_str),
             redacted: slot.redacted,
             truncated: slot.truncated,
         })
@@ -250,7 +253,9 @@ pub enum Error {
         low: u64,
     },
     /// The log does not hold the records that an intent names.
-    #[error("{partition}: the log holds {found} records of the batch up to offset {last}, the intent names {wanted}")]
+    #[error(
+        "{partition}: the log holds {found} records of the batch up to offset {last}, the intent names {wanted}"
+    )]
     Changed {
         /// The partition.
         partition: Partition,

@@ -92,7 +92,12 @@ impl Lanes {
         if self.lanes.values().any(|lane| lane.idle) {
             return Duration::MAX;
         }
-        self.lanes.values().filter_map(|lane| lane.since).map(|since| since.elapsed()).max().unwrap_or_default()
+        self.lanes
+            .values()
+            .filter_map(|lane| lane.since)
+            .map(|since| since.elapsed())
+            .max()
+            .unwrap_or_default()
     }
 
     /// Everything up to `next` of the partition is posted.
@@ -107,7 +112,8 @@ impl Lanes {
     /// Partitions without news get an empty intent, so that the group's lag reads 0.
     pub(super) fn wake_idle(&mut self) {
         for lane in self.lanes.values_mut() {
-            lane.idle = lane.records.is_empty() && lane.under_way.is_empty() && lane.announced != Some(lane.next);
+            lane.idle =
+                lane.records.is_empty() && lane.under_way.is_empty() && lane.announced != Some(lane.next);
         }
     }
 
@@ -220,7 +226,8 @@ impl Lane {
 
     /// What is complete: up to the oldest record that is not posted, or up to now where the end was reached.
     fn complete(&mut self, asked_at: Millis, end: u64) {
-        let oldest = self.under_way.front().map(|(_, time)| *time).or(self.records.get(0).map(|first| first.log_time));
+        let oldest =
+            self.under_way.front().map(|(_, time)| *time).or(self.records.get(0).map(|first| first.log_time));
         let statement = match oldest {
             Some(time) => Some(time),
             None if self.posted >= end => Some(asked_at),

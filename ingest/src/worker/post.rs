@@ -117,7 +117,8 @@ impl Poster {
         timer.observe_duration();
         let write_before = lease_end(now, self.lease);
         let _timer = self.metrics.stage_seconds.with_label_values(&["post"]).start_timer();
-        let mut batches: Vec<&mut Batch> = batches.iter_mut().filter(|batch| batch.intent.count > 0).collect();
+        let mut batches: Vec<&mut Batch> =
+            batches.iter_mut().filter(|batch| batch.intent.count > 0).collect();
         for group in batches.chunks_mut(self.inserts_at_once.max(1)) {
             std::thread::scope(|scope| {
                 let running: Vec<_> =

@@ -102,7 +102,12 @@ impl Event {
             }
             "openai-response" => {
                 let cached = count("/input_tokens_details/cached_tokens");
-                Tokens { uncached: count("/input_tokens") - cached, cached, written: 0, output: count("/output_tokens") }
+                Tokens {
+                    uncached: count("/input_tokens") - cached,
+                    cached,
+                    written: 0,
+                    output: count("/output_tokens"),
+                }
             }
             _ => {
                 let cached = count("/prompt_tokens_details/cached_tokens");

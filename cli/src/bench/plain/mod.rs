@@ -70,7 +70,8 @@ pub(super) fn run(
     };
     cost += meter.lap(&start)?;
     let cost = meter.end(sent.count, cost)?;
-    let count: u64 = world.runtime.block_on(client.query(&format!("SELECT count() FROM {table}")).fetch_one())?;
+    let count: u64 =
+        world.runtime.block_on(client.query(&format!("SELECT count() FROM {table}")).fetch_one())?;
     ensure!(count == u64::from(sent.count), "the plain consumer wrote {count} rows of {}", sent.count);
     world.drop_database(&client)?;
     Ok(cost)
@@ -111,8 +112,8 @@ impl Consumer {
             for (partition, records) in inbox {
                 for record in records.iter() {
                     let event = decode(&record, self.schema.as_ref())?;
-                    let common =
-                        Common::new(&event, &partition, &record, &self.prices, write_before).context("no time")?;
+                    let common = Common::new(&event, &partition, &record, &self.prices, write_before)
+                        .context("no time")?;
                     let writing = match &mut insert {
                         Some(writing) => writing,
                         none => none.insert(self.client.insert::<T>(table).await?),
@@ -130,10 +131,14 @@ impl Consumer {
         Ok(table)
     }
 
-    async fn end<T>(&self, insert: Option<Insert<T>>, reached: &BTreeMap<Partition, u64>) -> anyhow::Result<()> {
+    async fn end<T>(
+        &self,
+        insert: Option<Insert<T>>,
+        reached: &BTreeMap<Partition, u64>,
+    ) -> anyhow::Result<()> {
         let Some(insert) = insert else { return Ok(()) };
         insert.end().await?;
-        self.reader.commit(reached)
+        tokio::task::block_in_place(|| self.reader.commit(reached))
     }
 }
 

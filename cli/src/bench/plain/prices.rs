@@ -62,7 +62,10 @@ impl Prices {
         for row in rows {
             let mut model = Model { row: row.id, ..Model::default() };
             for price in row.prices.iter().filter(|price| price.when.is_none()) {
-                let one = price.amount.checked_div(price.per.unwrap_or(Decimal::ONE)).context("a price per nothing")?;
+                let one = price
+                    .amount
+                    .checked_div(price.per.unwrap_or(Decimal::ONE))
+                    .context("a price per nothing")?;
                 match price.unit.as_str() {
                     "input_uncached_tokens" => model.uncached = one,
                     "input_cache_read_tokens" => model.cached = one,

@@ -100,7 +100,11 @@ impl Books {
         let whole = |count: i64| Amount::parse(&count.to_string()).map(Amount::raw);
         add(sums, "requests", whole(row.requests)?)?;
         add(sums, "attempts", whole(row.attempts)?)?;
-        add(sums, &cost_in(row.currency.as_deref().unwrap_or("no currency")), Amount::parse(&row.amount)?.raw())?;
+        add(
+            sums,
+            &cost_in(row.currency.as_deref().unwrap_or("no currency")),
+            Amount::parse(&row.amount)?.raw(),
+        )?;
         for (unit, quantity) in row.quantities.iter().flatten() {
             add(sums, unit, Amount::parse(quantity)?.raw())?;
         }
@@ -128,7 +132,8 @@ impl Books {
         let mut differences = self.counts.differences(&found.counts);
         differ(&mut differences, "entries without a full price", found.unpriced, self.unpriced);
         let nothing = Sums::new();
-        let groups = self.sums.keys().chain(found.sums.keys().filter(|group| !self.sums.contains_key(*group)));
+        let groups =
+            self.sums.keys().chain(found.sums.keys().filter(|group| !self.sums.contains_key(*group)));
         for group in groups {
             let own = self.sums.get(group).unwrap_or(&nothing);
             let other = found.sums.get(group).unwrap_or(&nothing);
@@ -138,7 +143,8 @@ impl Books {
                 if number(own) != number(other) {
                     let (dimension, value) = group;
                     let (found, expected) = (text(number(other)), text(number(own)));
-                    differences.push(format!("{dimension} {value}: {name} is {found}, but should be {expected}"));
+                    differences
+                        .push(format!("{dimension} {value}: {name} is {found}, but should be {expected}"));
                 }
             }
         }
@@ -208,13 +214,23 @@ impl Counts {
         let others = found.reasons.keys().filter(|reason| !self.reasons.contains_key(*reason));
         for reason in self.reasons.keys().chain(others) {
             let count = |counts: &Self| counts.reasons.get(reason).copied().unwrap_or_default();
-            differ(&mut differences, &format!("records in quarantine for {reason}"), count(found), count(self));
+            differ(
+                &mut differences,
+                &format!("records in quarantine for {reason}"),
+                count(found),
+                count(self),
+            );
         }
         differences
     }
 }
 
-fn differ<T: PartialEq + std::fmt::Display>(differences: &mut Vec<String>, what: &str, found: T, expected: T) {
+fn differ<T: PartialEq + std::fmt::Display>(
+    differences: &mut Vec<String>,
+    what: &str,
+    found: T,
+    expected: T,
+) {
     if found != expected {
         differences.push(format!("{what}: {found}, but should be {expected}"));
     }
@@ -283,14 +299,17 @@ mod tests {
         let cost = sums.get_mut("cost in USD").unwrap();
         let expected = text(*cost);
         *cost += 1;
-        let sentence = format!("{} {}: cost in USD is {}, but should be {expected}", group.0, group.1, text(*cost));
+        let sentence =
+            format!("{} {}: cost in USD is {}, but should be {expected}", group.0, group.1, text(*cost));
         assert_eq!(books().differences(&found), [sentence]);
     }
 
     #[test]
     fn a_group_that_should_not_be_there_is_named() {
         let mut found = books();
-        found.sums.insert(("team", "ghosts".to_owned()), Sums::from([("requests".to_owned(), 10_i128.pow(18))]));
+        found
+            .sums
+            .insert(("team", "ghosts".to_owned()), Sums::from([("requests".to_owned(), 10_i128.pow(18))]));
         assert_eq!(books().differences(&found), ["team ghosts: requests is 1, but should be 0"]);
     }
 }

@@ -1,0 +1,57 @@
+//! The Kafka source against a mock cluster, which can be made slow.
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+use super::*;
+
+const TOPIC: &str = "events";
+const RECORDS: u64 = 5_000;
+/// Longer than anything here takes; a test that fails waits for it.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn produce(brokers: &str, records: u64) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
+    let payload = vec![b'x'; 1024];
+    for _ in 0..records {
+        producer
+            .send(BaseRecord::<(), _>::to(TOPIC).partition(0).payload(&payload))
+            .map_err(|(error, _)| error)
+            .unwrap();
+    }
+    producer.flush(DEADLINE).unwrap();
+}
+
+fn config(brokers: &str, options: &[(&str, &str)]) -> Config {
+    let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config { brokers: brokers.to_owned(), group: "group".to_owned(), options }
+}
+
+#[test]
+fn a_partition_that_is_started_while_the_broker_is_slow_skips_nothing() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    produce(&cluster.bootstrap_servers(), RECORDS);
+    cluster.broker_round_trip_time(1, Duration::from_millis(200)).unwrap();
+    let mut kafka = Kafka::join(&config(&cluster.bootstrap_servers(), &[]), TOPIC).unwrap();
+    let mut inbox = Inbox::default();
+    let deadline = Instant::now() + DEADLINE;
+    while inbox.changes.is_empty() && Instant::now() < deadline {
+        kafka.poll(Duration::from_millis(50), &mut inbox).unwrap();
+    }
+    let partition = Partition { topic: TOPIC.into(), number: 0 };
+    assert!(matches!(&inbox.changes[..], [Change::Assigned(assigned, _)] if *assigned == partition));
+
+    kafka.start(&partition, 1).unwrap();
+    let mut next = 1;
+    while next < RECORDS && Instant::now() < deadline {
+        kafka.poll(Duration::from_millis(50), &mut inbox).unwrap();
+        for record in inbox.records.remove(&partition).unwrap_or_default().iter() {
+            assert_eq!(record.offset, next, "the records before were skipped");
+            next += 1;
+        }
+    }
+    assert_eq!(next, RECORDS, "nothing more arrives");
+}
