@@ -21,17 +21,17 @@ pub(crate) struct Options {
     #[command(flatten)]
     kafka: KafkaOptions,
     /// Address to serve the API on
-    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     listen: SocketAddr,
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let url = options.store.clickhouse.as_deref().context("name the store with --clickhouse URL")?;
-    let kafka = options.kafka.config()?.context("name the brokers with --kafka BROKERS")?;
+    let url = options.store.url()?;
+    let kafka = options.kafka.required()?;
     let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
     let runtime = Runtime::new()?;
-    store::wait_until_migrated(&runtime, &client)?;
+    store::wait_until_migrated(&runtime, &client, url)?;
     log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
     let registry = prometheus::Registry::new();
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);

@@ -27,18 +27,18 @@ pub(crate) struct Options {
     #[command(flatten)]
     worker: WorkerOptions,
     /// Address of /healthz, /readyz and /metrics
-    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8081", value_name = "ADDRESS")]
+    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8081", value_name = "HOST:PORT")]
     listen: SocketAddr,
 }
 
 /// Works until SIGTERM or SIGINT, then posts what was read and ends.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.worker.config()?;
-    let url = options.store.clickhouse.as_deref().context("name the store with --clickhouse URL")?;
-    let kafka = options.kafka.config()?.context("name the brokers with --kafka BROKERS")?;
+    let url = options.store.url()?;
+    let kafka = options.kafka.required()?;
     let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    store::wait_until_migrated(&runtime, &client)?;
+    store::wait_until_migrated(&runtime, &client, url)?;
     log::ensure_topics(&runtime, &kafka, &options.kafka.topic)?;
     let registry = prometheus::Registry::new();
     let schemas =

@@ -105,7 +105,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tollbook: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<options::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -160,6 +160,39 @@ impl WorkerOptions {
     }
 }
 
+/// An option that this command needs was not given.
+#[derive(Debug)]
+pub(crate) struct Usage(&'static str);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+impl StoreOptions {
+    /// The store's address.
+    ///
+    /// # Errors
+    /// [`Usage`] where none was given.
+    pub(crate) fn url(&self) -> Result<&str, Usage> {
+        let missing = "name the store with --clickhouse URL, such as http://clickhouse:8123";
+        self.clickhouse.as_deref().ok_or(Usage(missing))
+    }
+}
+
+impl KafkaOptions {
+    /// How the brokers are reached.
+    ///
+    /// # Errors
+    /// [`Usage`] where no brokers were given; else as [`KafkaOptions::config`].
+    pub(crate) fn required(&self) -> anyhow::Result<kafka::Config> {
+        Ok(self.config()?.ok_or(Usage("name the brokers with --kafka BROKERS, such as broker-1:9092"))?)
+    }
+}
+
 /// A duration such as `10s`, `500ms` or `5m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) =

@@ -92,7 +92,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Command::Import(options) => import(options, options.dry_run),
         Command::Diff(options) => import(options, true),
         Command::Publish(options) => {
-            let rows = read_rows(&read(&options.file)?)?;
+            let rows = read_rows(&read(&options.file)?, &options.file)?;
             publish(&rows, options.dry_run, &options.service)
         }
         Command::List(options) => list(options),
@@ -104,14 +104,14 @@ pub(crate) fn rows_of(file: &Path, form: Option<Form>) -> anyhow::Result<Vec<Mod
     let text = read(file)?;
     match form.unwrap_or_else(|| sniff(&text)) {
         Form::Litellm => Ok(read_map(&text, None, file)?.rows),
-        Form::Rows => read_rows(&text),
+        Form::Rows => read_rows(&text, file),
     }
 }
 
 fn import(options: &Import, dry_run: bool) -> anyhow::Result<()> {
     let text = read(&options.file)?;
     let rows = match options.form.unwrap_or_else(|| sniff(&text)) {
-        Form::Rows => read_rows(&text)?,
+        Form::Rows => read_rows(&text, &options.file)?,
         Form::Litellm => {
             let import = read_map(&text, options.map_version.as_deref(), &options.file)?;
             report(&import, options.refused);
@@ -157,18 +157,20 @@ fn publish(rows: &[ModelRow], dry_run: bool, service: &ServiceOptions) -> anyhow
         .map(|row| Ok(RawValue::from_string(schemas::prices::to_json(row)?)?))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let service = service.connect()?;
-    let published = service.runtime.block_on(service.client.publish(&texts, dry_run))?;
-    let (new, changed, unchanged) = (published.new.len(), published.changed.len(), published.unchanged.len());
+    let preview = service.runtime.block_on(service.client.publish(&texts, true))?;
+    let (new, changed, unchanged) = (preview.new.len(), preview.changed.len(), preview.unchanged.len());
     if dry_run {
         println!(
             "Would publish {new} new rows and {changed} later versions; {unchanged} are published already. Nothing was changed."
         );
         return Ok(());
     }
-    match published.operation {
-        Some(operation) => println!("{}", serde_json::to_string_pretty(&operation)?),
-        None => println!("Nothing to publish: all {unchanged} rows are published already."),
+    if new + changed == 0 {
+        println!("Nothing to publish: all {unchanged} rows are published already.");
+        return Ok(());
     }
+    let published = service.runtime.block_on(service.client.publish(&texts, false))?;
+    println!("{}", serde_json::to_string_pretty(&published.operation)?);
     Ok(())
 }
 
@@ -207,8 +209,8 @@ fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))
 }
 
-fn read_rows(text: &str) -> anyhow::Result<Vec<ModelRow>> {
-    Ok(schemas::prices::list_from_json(text)?)
+fn read_rows(text: &str, file: &Path) -> anyhow::Result<Vec<ModelRow>> {
+    schemas::prices::list_from_json(text).with_context(|| format!("reading {}", file.display()))
 }
 
 fn read_map(text: &str, version: Option<&str>, file: &Path) -> anyhow::Result<litellm::Import> {

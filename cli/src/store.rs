@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Where the store answers and has another schema; a store that does not answer is waited for.
-pub(crate) fn wait_until_migrated(runtime: &Runtime, client: &Client) -> anyhow::Result<()> {
+pub(crate) fn wait_until_migrated(runtime: &Runtime, client: &Client, url: &str) -> anyhow::Result<()> {
     loop {
         match runtime.block_on(schemas::migrate::check(client)) {
             Ok(()) => return Ok(()),
@@ -37,10 +37,10 @@ pub(crate) fn wait_until_migrated(runtime: &Runtime, client: &Client) -> anyhow:
                 source: clickhouse::error::Error::BadResponse(answer),
                 what,
             }) => {
-                anyhow::bail!("the store refused {what}: {answer}");
+                anyhow::bail!("the store was asked to {what} and answered: {answer}");
             }
             Err(error @ schemas::migrate::Error::Store { .. }) => {
-                tracing::warn!("Waiting for the store: {}", ingest::worker::chain(&error));
+                tracing::warn!("Waiting for the store at {url}: {}", ingest::worker::chain(&error));
                 std::thread::sleep(RETRY);
             }
             Err(error) => return Err(error.into()),

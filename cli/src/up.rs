@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long, env = "TOLLBOOK_DATA", default_value = "tollbook-data", value_name = "FOLDER")]
     data: PathBuf,
     /// Address to serve the API on
-    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     listen: SocketAddr,
     /// The engine library libchdb.so; `make setup` installs it into .tollbook/engine, where it is found
     #[arg(long, env = "TOLLBOOK_LIBRARY", value_name = "FILE")]

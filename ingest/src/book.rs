@@ -68,8 +68,7 @@ impl Books {
     /// # Errors
     /// Where the store does not answer.
     pub fn sight(&self) -> Result<Sight, clickhouse::error::Error> {
-        let client = self.store.client();
-        self.store.block_on(client.query(SIGHT).param("topic", COMMANDS_TOPIC).fetch_one())
+        self.store.block_on(self.store.sequential(SIGHT).param("topic", COMMANDS_TOPIC).fetch_one())
     }
 
     /// The book that the commands before `through` make.
@@ -91,7 +90,7 @@ impl Books {
 
     fn read(&self, through: u64) -> Result<PriceBook, MakeError> {
         let unreadable = |detail: String| MakeError::Book { through, detail };
-        let query = self.store.client().query(BOOK).param("topic", COMMANDS_TOPIC).param("through", through);
+        let query = self.store.sequential(BOOK).param("topic", COMMANDS_TOPIC).param("through", through);
         let rows: Vec<BookRow> =
             self.store.block_on(query.fetch_all()).map_err(|error| unreadable(error.to_string()))?;
         let mut parsed = Vec::with_capacity(rows.len());

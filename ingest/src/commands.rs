@@ -127,7 +127,7 @@ impl CommandMaker {
     }
 
     fn already_decided(&self, place: &Place<'_>, command_id: &str) -> Result<bool, Refusal> {
-        let query = self.store.client().query(EARLIER_OUTCOME);
+        let query = self.store.sequential(EARLIER_OUTCOME);
         let decided: u64 = self.store.block_on(
             query
                 .param("topic", place.partition.topic.as_ref())
@@ -140,7 +140,7 @@ impl CommandMaker {
 
     /// The body, with the parts before this one put in front.
     fn whole_body(&self, place: &Place<'_>, envelope: &Envelope) -> Result<String, Refusal> {
-        let query = self.store.client().query(EARLIER_PARTS);
+        let query = self.store.sequential(EARLIER_PARTS);
         let parts: Vec<(u32, String)> = self.store.block_on(
             query
                 .param("topic", place.partition.topic.as_ref())
@@ -160,7 +160,7 @@ impl CommandMaker {
     }
 
     fn publish(&self, place: &Place<'_>, command: &PublishPrices) -> Result<Effect, Refusal> {
-        let query = self.store.client().query(PUBLISHED);
+        let query = self.store.sequential(PUBLISHED);
         let published: Vec<Published> = self.store.block_on(
             query.param("topic", place.partition.topic.as_ref()).param("through", place.offset).fetch_all(),
         )?;
@@ -189,6 +189,8 @@ impl CommandMaker {
         for (index, text) in command.rows.iter().enumerate() {
             let mut row = read_row(text, &format!("number {}", index + 1))?;
             let body = prices::to_json(&row).map_err(|error| Refusal::Refused(error.to_string()))?;
+            // What is published is checked as it will be read back: a book that cannot be read would stop all usage.
+            row = read_row(&body, &row.id)?;
             let before =
                 latest.get(&(row.provider.clone(), row.model.clone())).and_then(|index| rows.get(*index));
             match bodies.get(row.id.as_str()) {
@@ -292,7 +294,7 @@ impl CommandMaker {
 
     /// A token's state before this command; where it was minted by the migration, that is its state.
     fn token(&self, place: &Place<'_>, token_id: &str) -> Result<Option<Token>, Refusal> {
-        let query = self.store.client().query(TOKEN);
+        let query = self.store.sequential(TOKEN);
         Ok(self.store.block_on(
             query
                 .param("topic", place.partition.topic.as_ref())

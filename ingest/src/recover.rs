@@ -43,7 +43,7 @@ pub enum Error {
     Revoked(Partition),
     /// Log and ledger disagree in a way that going on would lose or double something.
     #[error(
-        "{partition}: {what}; nothing was changed, see `tollbook audit` and repair with `tollbook audit --repair`"
+        "{partition}: {what}; nothing was changed: compare `tollbook audit` with the log before you go on"
     )]
     Refused {
         /// The partition.
@@ -112,6 +112,7 @@ impl<M: Maker> Recovery<'_, M> {
     /// # Errors
     /// See [`Error`].
     pub fn run(&self, source: &mut dyn Source) -> Result<Ready<M::State>, Error> {
+        let _span = tracing::info_span!("recover", kafka.partition = %self.partition).entered();
         match self.position(source)? {
             Position::Closed { next, before } => self.ready(next, before),
             Position::Open(intent) => {
@@ -141,14 +142,7 @@ impl<M: Maker> Recovery<'_, M> {
             )));
         }
         let posted = closed.map(|closed| closed.reaches);
-        let highest = self.store.highest(self.partition, intent.next).map_err(|error| self.again(error))?;
-        if highest > intent.next {
-            return Err(self.refused(format!(
-                "the ledger holds offset {}, beyond the announced batch [{offset}, {})",
-                highest - 1,
-                intent.next
-            )));
-        }
+        self.nothing_beyond(&intent)?;
         let is_closed = intent.count == 0 || posted == Some(intent.next);
         match posted {
             Some(next) if next != intent.next && next != intent.first => Err(self.refused(format!(
@@ -168,6 +162,20 @@ impl<M: Maker> Recovery<'_, M> {
                 Ok(Position::Open(intent))
             }
         }
+    }
+
+    /// The ledger must hold no row after the announced batch.
+    fn nothing_beyond(&self, intent: &Intent) -> Result<(), Error> {
+        let highest = self.store.highest(self.partition, intent.next).map_err(|error| self.again(error))?;
+        if highest > intent.next {
+            return Err(self.refused(format!(
+                "the ledger holds offset {}, beyond the announced batch [{}, {})",
+                highest - 1,
+                intent.first,
+                intent.next
+            )));
+        }
+        Ok(())
     }
 
     /// A partition without a committed offset is new, unless the ledger knows it.
@@ -211,6 +219,8 @@ impl<M: Maker> Recovery<'_, M> {
         if !self.store.settled(self.partition, self.lease).map_err(|error| self.again(error))? {
             return Err(self.again(Cause::Unsettled));
         }
+        // Only now is everything visible that an old writer sent: none of it may belong to another intent.
+        self.nothing_beyond(intent)?;
         let held = self.held(intent)?;
         let mut state = self
             .maker
@@ -235,7 +245,12 @@ impl<M: Maker> Recovery<'_, M> {
                 .map_err(|error| self.again(error))?;
         }
         let (next, before) = (intent.next, intent.mark_after());
-        Ok(Ready { next, before, state })
+        // The batches to come are decided by the window that their intents will name.
+        if intent.dedup_window == self.window {
+            Ok(Ready { next, before, state })
+        } else {
+            self.ready(next, before)
+        }
     }
 
     /// Whether the tables still lack rows of the batch.

@@ -63,7 +63,8 @@ impl Registry {
         let request = self.http.get(format!("{url}/schemas/ids/{id}")).timeout(TIMEOUT);
         let schema: Result<String, String> = self.runtime.block_on(async {
             let response = request.send().await.map_err(|error| down(error.to_string()))?;
-            if response.status() == reqwest::StatusCode::NOT_FOUND {
+            // An id that no registry can have, such as what the first bytes of something else say, may be called bad.
+            if matches!(response.status().as_u16(), 400 | 404 | 422) {
                 return Ok(Err(format!("the schema registry has no schema with id {id}")));
             }
             let response = response.error_for_status().map_err(|error| down(error.to_string()))?;

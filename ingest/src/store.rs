@@ -261,8 +261,8 @@ impl Store {
             .map_err(failed("reading the recent ids"))
     }
 
-    /// A question whose answer must not come from a replica that lags.
-    fn sequential(&self, sql: &str) -> clickhouse::query::Query {
+    /// A question whose answer must not come from a replica that lags: all that an outcome depends on.
+    pub fn sequential(&self, sql: &str) -> clickhouse::query::Query {
         self.client.query(sql).with_setting("select_sequential_consistency", "1")
     }
 }

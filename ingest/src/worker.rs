@@ -196,6 +196,7 @@ fn build<M: Maker>(maker: &M, metrics: &Metrics, jobs: &mpsc::Receiver<Job<M>>, 
             }
             Job::Build(Round { generation, .. }) if failed_generation == Some(generation) => {}
             Job::Build(Round { generation, batches }) => {
+                let _span = tracing::info_span!("build", batches = batches.len()).entered();
                 let timer = metrics.stage_seconds.with_label_values(&["build"]).start_timer();
                 let built = make_all(maker, &mut states, &batches);
                 timer.observe_duration();
@@ -255,6 +256,8 @@ impl<M: Maker> Consumer<'_, M> {
             if self.round_is_due() {
                 self.hand_on()?;
             }
+            // What may not be handed on yet does not pile up here.
+            self.source.hold(self.is_full())?;
         }
         self.finish()
     }
@@ -265,6 +268,7 @@ impl<M: Maker> Consumer<'_, M> {
         for (partition, records) in self.inbox.records.drain() {
             self.lanes.take(&partition, records);
         }
+        let mut since = None;
         for change in std::mem::take(&mut self.inbox.changes) {
             match change {
                 Change::Revoked(partition) => {
@@ -274,24 +278,34 @@ impl<M: Maker> Consumer<'_, M> {
                 }
                 Change::Assigned(partition, epoch) => {
                     tracing::info!(kafka.partition = %partition, "{partition} was assigned");
-                    self.recover(&partition, epoch)?;
+                    self.recover(&partition, epoch, &mut since)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Brings a partition to where it can go on, however long the store or the broker takes.
-    fn recover(&mut self, partition: &Partition, epoch: u64) -> Result<(), Error> {
+    /// Brings a partition to where it can go on, however long the store or the broker takes; the group is served
+    /// meanwhile, or it would take the partition for abandoned. `since` is the store's time from which on old writers
+    /// are waited for, one wait for all partitions that came together.
+    fn recover(
+        &mut self,
+        partition: &Partition,
+        epoch: u64,
+        since: &mut Option<Millis>,
+    ) -> Result<(), Error> {
         let mut pause = RETRY_MIN;
-        let mut assigned_at: Option<Millis> = None;
-        loop {
-            let attempt = self.try_recover(partition, epoch, &mut assigned_at);
-            match attempt {
+        self.serve_group(Duration::ZERO)?;
+        while self.announcer.owns(partition, epoch) {
+            match self.try_recover(partition, epoch, since) {
                 Ok(ready) => {
+                    // What was read from an earlier position is read again.
+                    self.inbox.records.remove(partition);
                     self.source.start(partition, ready.next)?;
                     self.lanes.add(partition, epoch, ready.next, ready.before);
                     self.send(Job::State(partition.clone(), ready.state))?;
+                    // The partition's last owner may have told of commands that were not known here yet.
+                    self.look();
                     self.parts.health.set(None);
                     return Ok(());
                 }
@@ -304,13 +318,26 @@ impl<M: Maker> Consumer<'_, M> {
                     if self.parts.stop.load(Ordering::Relaxed) {
                         return Ok(());
                     }
-                    std::thread::sleep(pause);
+                    // What this attempt sent may still be on its way: the next one waits for it as for another's.
+                    *since = None;
+                    self.serve_group(pause)?;
                     pause = (pause * 2).min(RETRY_MAX);
-                    if !self.announcer.owns(&partition, epoch) {
-                        return Ok(());
-                    }
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves the group for a time without taking records. Changes wait in the inbox.
+    fn serve_group(&mut self, time: Duration) -> Result<(), Error> {
+        let until = Instant::now() + time;
+        self.source.hold(true)?;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            self.source.poll(left.min(POLL), &mut self.inbox)?;
+            if left.is_zero() || self.parts.stop.load(Ordering::Relaxed) {
+                return Ok(());
             }
         }
     }
@@ -371,8 +398,9 @@ impl<M: Maker> Consumer<'_, M> {
                 self.parts.health.set(Some(trouble));
                 self.generation += 1;
                 self.rounds_under_way = 0;
+                let mut since = None;
                 for (partition, epoch) in self.lanes.clear() {
-                    self.recover(&partition, epoch)?;
+                    self.recover(&partition, epoch, &mut since)?;
                 }
                 Ok(())
             }
@@ -380,9 +408,11 @@ impl<M: Maker> Consumer<'_, M> {
     }
 
     fn round_is_due(&self) -> bool {
-        self.lanes.rows() >= self.config.round_rows_max
-            || self.lanes.bytes() >= self.config.round_bytes_max
-            || self.lanes.age() >= self.config.flush_after
+        self.is_full() || self.lanes.age() >= self.config.flush_after
+    }
+
+    fn is_full(&self) -> bool {
+        self.lanes.rows() >= self.config.round_rows_max || self.lanes.bytes() >= self.config.round_bytes_max
     }
 
     /// Chooses a round and hands it to the building thread; waits where that has its hands full.
@@ -496,6 +526,7 @@ impl<M: Maker> Consumer<'_, M> {
         if self.lanes.rows() > 0 {
             self.hand_on()?;
         }
+        self.source.hold(true)?;
         let deadline = Instant::now() + 3 * self.config.lease;
         while self.rounds_under_way > 0 && Instant::now() < deadline {
             match self.outcomes.recv_timeout(POLL) {

@@ -18,6 +18,9 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
 /// Schema version that this build of Tollbook works with.
 pub const VERSION: u32 = 7;
 
+/// What an answer says where the database itself is not there yet.
+const NO_DATABASE: &str = "UNKNOWN_DATABASE";
+
 const CREATE_DATABASE: &str = "CREATE DATABASE IF NOT EXISTS {name:Identifier}";
 const CREATE_MIGRATIONS: &str = include_str!("../clickhouse/0000_schema_migrations.sql");
 const APPLIED: &str = include_str!("../clickhouse/queries/migrations_applied.sql");
@@ -28,7 +31,7 @@ const EXISTS: &str = include_str!("../clickhouse/queries/migrations_exist.sql");
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store did not answer, or refused a statement.
-    #[error("the store refused {what}")]
+    #[error("the store does not do as asked: {what}")]
     Store {
         /// What was asked.
         what: String,
@@ -85,11 +88,11 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
             .execute()
             .await
             .map_err(|source| Error::Store {
-                what: format!("to create the database `{database}`"),
+                what: format!("create the database `{database}`"),
                 source,
             })?;
     }
-    execute(client, CREATE_MIGRATIONS, "to create schema_migrations").await?;
+    execute(client, CREATE_MIGRATIONS, "create schema_migrations").await?;
     let applied = applied(client).await?;
     let mut done = Vec::new();
     for (version, name, sql) in MIGRATIONS {
@@ -107,7 +110,7 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
                     .execute()
                     .await
                     .map_err(|source| Error::Store {
-                        what: format!("to record migration {version}"),
+                        what: format!("record migration {version}"),
                         source,
                     })?;
                 done.push(*version);
@@ -122,11 +125,11 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
 /// # Errors
 /// Where it is not, or does not answer.
 pub async fn check(client: &Client) -> Result<(), Error> {
-    let exists: u8 = client
-        .query(EXISTS)
-        .fetch_one()
-        .await
-        .map_err(|source| Error::Store { what: "to be asked for its schema version".into(), source })?;
+    let exists = match client.query(EXISTS).fetch_one::<u8>().await {
+        Err(clickhouse::error::Error::BadResponse(answer)) if answer.contains(NO_DATABASE) => 0,
+        Err(source) => return Err(Error::Store { what: "tell the schema version".into(), source }),
+        Ok(exists) => exists,
+    };
     if exists == 0 {
         return Err(Error::Behind { found: 0 });
     }
@@ -139,7 +142,7 @@ async fn applied(client: &Client) -> Result<Vec<Applied>, Error> {
         .query(APPLIED)
         .fetch_all()
         .await
-        .map_err(|source| Error::Store { what: "to list its migrations".into(), source })?;
+        .map_err(|source| Error::Store { what: "list its migrations".into(), source })?;
     match rows.iter().map(|row| row.version).max() {
         Some(found) if found > VERSION => Err(Error::Future { found }),
         _ => Ok(rows),

@@ -132,8 +132,7 @@ fn a_store_that_was_emptied_behind_a_committed_offset_makes_the_worker_refuse_to
         world.runtime.block_on(world.store().query(&truncate).execute()).unwrap();
     }
     let mut refusing = world.worker();
-    let line = refusing.wait_for_line("the store was emptied or is another one", PATIENCE).unwrap();
-    assert!(line.contains("tollbook audit --repair"), "{line}");
+    refusing.wait_for_line("the store was emptied or is another one", PATIENCE).unwrap();
     let status = refusing.wait(PATIENCE).unwrap();
     assert_eq!(status.code(), Some(1));
 }

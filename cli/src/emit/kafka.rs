@@ -2,7 +2,7 @@
 //! waits; what the cluster did not acknowledge is an error.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -52,10 +52,10 @@ pub(super) fn send(flow: &mut Flow, config: &Config, topic: &str, format: Format
     }
     let failed = deliveries.failed();
     if failed > 0 {
-        let first = deliveries.first_error.get().map_or("", String::as_str);
         bail!(
-            "the cluster at {} did not acknowledge {failed} of {sent} events for topic {topic}: {first}; send the same traffic again when it does, what it already has is recognized",
-            config.brokers
+            "the cluster at {} did not acknowledge {failed} of {sent} events for topic {topic}: {}; send the same traffic again when it does, what it already has is recognized",
+            config.brokers,
+            deliveries.why()
         );
     }
     Ok(())
@@ -114,15 +114,37 @@ fn producer_config(config: &Config) -> ClientConfig {
 struct Deliveries {
     failed: Arc<AtomicU64>,
     first_error: Arc<OnceLock<String>>,
+    /// What the client reported last; often the cause behind a plain timeout.
+    trouble: Arc<Mutex<String>>,
 }
 
 impl Deliveries {
     fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
+
+    fn why(&self) -> String {
+        let first = self.first_error.get().map_or("", String::as_str);
+        match self.trouble.lock() {
+            Ok(trouble) if !trouble.is_empty() => format!("{first}; {trouble}"),
+            _ => first.to_owned(),
+        }
+    }
 }
 
-impl ClientContext for Deliveries {}
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(level = ?level, "librdkafka: {facility} {message}");
+    }
+
+    /// The client goes on trying, so this is no end; what is not acknowledged in time is.
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(error = %error, "librdkafka: {reason}");
+        if let Ok(mut trouble) = self.trouble.lock() {
+            reason.clone_into(&mut trouble);
+        }
+    }
+}
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();

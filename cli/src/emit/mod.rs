@@ -31,6 +31,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     let config = options.traffic()?;
     let period = Period::of(&config)?;
+    println!("{} by --seed {} --start {}", counted(config.count, "event"), config.seed, period.from);
     // What the ledger has before is no part of what it must find.
     let check = options
         .verify
@@ -40,12 +41,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let begun = Instant::now();
     let resent = send(options, &mut flow)?;
     let truth = flow.finish();
-    println!("{} in {}", counted(truth.received, "event"), speed(truth.received, begun.elapsed()));
+    println!("{}", speed(truth.received, begun.elapsed()));
     println!("{}", truth::summary(&truth)?);
-    println!(
-        "The same traffic again: --seed {} --start {}, with the other options as now",
-        config.seed, period.from
-    );
     if let Some(path) = &options.truth {
         truth::write(&truth, &config, period, path)?;
     }
@@ -78,7 +75,7 @@ fn send(options: &Options, flow: &mut Flow) -> anyhow::Result<u64> {
 
 fn speed(count: u64, took: Duration) -> String {
     let per_second = u128::from(count) * 1_000 / took.as_millis().max(1);
-    format!("{}.{:03} s, {per_second} a second", took.as_secs(), took.subsec_millis())
+    format!("It took {}.{:03} s: {per_second} events a second", took.as_secs(), took.subsec_millis())
 }
 
 /// `1 event`, `2 events`.

@@ -38,7 +38,7 @@ impl Check {
         patience: Duration,
     ) -> anyhow::Result<Self> {
         let service = options.connect()?;
-        let counts = service.runtime.block_on(audit_when_free(&service, patience))?;
+        let counts = service.runtime.block_on(async { Counts::of(&service.client.audit().await?) })?;
         let before = service.runtime.block_on(Books::read(&service.client, period, counts))?;
         Ok(Self { service, period, patience, before })
     }
@@ -114,15 +114,24 @@ async fn wait(
     }
 }
 
-/// The counts of an audit, once no other audit runs.
+/// The counts of an audit, once the service is there and makes no other.
 async fn audit_when_free(service: &Service, patience: Duration) -> anyhow::Result<Counts> {
     let begun = Instant::now();
     loop {
         match service.client.audit().await {
             Ok(report) => return Counts::of(&report),
-            Err(client::Error::Refused(problem)) if problem.status == 503 && begun.elapsed() < patience => {}
+            Err(error) if is_passing(&error) && begun.elapsed() < patience => {}
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(LOOK_AGAIN_MIN).await;
+    }
+}
+
+/// Whether the same question may be answered later.
+fn is_passing(error: &client::Error) -> bool {
+    match error {
+        client::Error::Unreachable { .. } => true,
+        client::Error::Refused(problem) => problem.status == 503,
+        client::Error::Foreign { .. } => false,
     }
 }

@@ -10,8 +10,18 @@ wanted="$python_client $node_client"
 if [[ -f "$clients/installed" && "$(cat "$clients/installed")" == "$wanted" ]]; then
     exit 0
 fi
+# A registry that is slow or drops a connection is asked again.
+again() {
+    for pause in 2 10 30; do
+        "$@" && return
+        echo "setup: failed, trying again in $pause s: $*" >&2
+        sleep "$pause"
+    done
+    "$@"
+}
+
 mkdir -p "$clients"
 python3 -m venv --clear "$clients/venv"
-"$clients/venv/bin/pip" install --quiet --disable-pip-version-check "$python_client"
-npm install --silent --no-audit --no-fund --no-save --prefix "$clients" "$node_client"
+again "$clients/venv/bin/pip" install --quiet --disable-pip-version-check --retries 5 --timeout 60 "$python_client"
+again npm install --loglevel=error --no-audit --no-fund --no-save --prefix "$clients" "$node_client"
 echo "$wanted" > "$clients/installed"

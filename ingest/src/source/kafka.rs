@@ -23,8 +23,10 @@ use super::{
     Records, Source, Truncated,
 };
 
-/// Messages that one poll takes at most, so that the group is served in between.
+/// Messages and bytes that one poll takes at most, so that the group is served in between and a round of large
+/// messages does not outgrow its bound by much.
 const MESSAGES_PER_POLL_MAX: usize = 20_000;
+const BYTES_PER_POLL_MAX: usize = 16 * 1024 * 1024;
 /// How long a question to the broker may take.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an intent may stay without an answer before the group is left.
@@ -40,7 +42,8 @@ pub struct Config {
     pub brokers: String,
     /// Consumer group.
     pub group: String,
-    /// Further settings by librdkafka's names (TLS, SASL, protocol …); these win over ours.
+    /// Further settings by librdkafka's names (TLS, SASL, protocol …); these win over ours, but for those that
+    /// intents depend on: nothing is committed behind the worker's back, and no reset skips records.
     pub options: BTreeMap<String, String>,
 }
 
@@ -60,11 +63,7 @@ impl Config {
     fn consumer(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
-            .set("partition.assignment.strategy", "range")
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "10")
@@ -74,6 +73,15 @@ impl Config {
         {
             client.set(name, value);
         }
+        let assigned_by_broker =
+            self.options.get("group.protocol").is_some_and(|protocol| protocol == "consumer");
+        if !assigned_by_broker && !self.options.contains_key("partition.assignment.strategy") {
+            client.set("partition.assignment.strategy", "range");
+        }
+        client
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error");
         client.set_log_level(RDKafkaLogLevel::Warning);
         client
     }
@@ -98,6 +106,8 @@ struct Assignment {
     epochs: Mutex<HashMap<Partition, u64>>,
     changes: Mutex<Vec<Change>>,
     next_epoch: AtomicU64,
+    /// Why a rebalance could not be carried out: what is assigned is not known any more.
+    broken: Mutex<Option<KafkaError>>,
 }
 
 struct Group {
@@ -120,19 +130,33 @@ impl ConsumerContext for Group {
         };
         if let Err(error) = outcome {
             tracing::error!(error = %error, "The rebalance could not be carried out");
+            *self.assignment.broken.lock() = Some(error);
         }
     }
 }
 
 impl Group {
-    /// Takes the partitions, paused: recovery decides where each starts, so the position here does not matter.
+    /// Takes the partitions, paused: recovery decides where each starts. The offset here matters all the same. The
+    /// client library looks up what is not a number, and an answer that comes only after `start` has said where to go
+    /// on moves the partition there: to the end, past records that were never read. So it is what is committed, or
+    /// else the beginning, from where `take` drops what comes again.
     fn assign(
         &self,
         consumer: &BaseConsumer<Self>,
         list: &mut TopicPartitionList,
         cooperative: bool,
     ) -> Result<(), KafkaError> {
-        list.set_all_offsets(Offset::End)?;
+        let committed = consumer.committed_offsets(list.clone(), BROKER_TIMEOUT);
+        if let Err(error) = &committed {
+            tracing::warn!(error = %error, "The committed offsets are not known at the assignment");
+        }
+        for Partition { topic, number } in partitions_of(list) {
+            let number = i32::try_from(number).unwrap_or(i32::MAX);
+            let known = committed.as_ref().ok().and_then(|known| known.find_partition(&topic, number));
+            let offset =
+                known.map(|element| element.offset()).filter(|offset| matches!(offset, Offset::Offset(_)));
+            list.set_partition_offset(&topic, number, offset.unwrap_or(Offset::Beginning))?;
+        }
         if cooperative {
             consumer.incremental_assign(list)?;
         } else {
@@ -220,8 +244,16 @@ impl Kafka {
         push(inbox.records.entry(partition).or_default(), message, offset);
     }
 
-    /// The client library says that an offset is out of range but not of which partition: asks for all.
-    fn overtaken(&self) -> Result<(), Error> {
+    /// The client library says that an offset is out of range but not of which partition: asks for all. Always an
+    /// error: the library has given that partition up, and only a new start reads on, after a look at the log.
+    fn overtaken(&self) -> Error {
+        self.find_overtaken().err().unwrap_or_else(|| Error::Failed {
+            what: format!("reading {}", self.topic),
+            detail: "an offset was out of range, or the log was cut off, and is in range again".into(),
+        })
+    }
+
+    fn find_overtaken(&self) -> Result<(), Error> {
         for (partition, from) in &self.positions {
             let Bounds { low, end } = self.bounds(partition)?;
             if low > *from {
@@ -249,8 +281,12 @@ impl Source for Kafka {
     fn poll(&mut self, wait: Duration, inbox: &mut Inbox) -> Result<(), Error> {
         let consumer = self.consumer.clone();
         let mut wait = wait;
+        let mut bytes = 0;
         for _ in 0..MESSAGES_PER_POLL_MAX {
             let polled = consumer.poll(wait);
+            if let Some(error) = self.assignment.broken.lock().take() {
+                return Err(failed("carrying out a rebalance")(error));
+            }
             for change in std::mem::take(&mut *self.assignment.changes.lock()) {
                 if let Change::Revoked(partition) = &change {
                     self.positions.remove(partition);
@@ -260,15 +296,21 @@ impl Source for Kafka {
             }
             match polled {
                 None => break,
-                Some(Ok(message)) => self.take(&message, inbox),
+                Some(Ok(message)) => {
+                    bytes += message.payload_len();
+                    self.take(&message, inbox);
+                }
                 Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
-                    self.overtaken()?
+                    return Err(self.overtaken());
                 }
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     return Err(Error::Failed { what: "consuming".into(), detail: code.to_string() });
                 }
                 // Everything else (brokers down, a leader moving) the client library retries by itself.
                 Some(Err(error)) => tracing::warn!(error = %error, "Kafka consumer reports an error"),
+            }
+            if bytes >= BYTES_PER_POLL_MAX {
+                break;
             }
             wait = Duration::ZERO;
         }
@@ -318,12 +360,16 @@ impl Source for Kafka {
             .consumer
             .committed_offsets(list, BROKER_TIMEOUT)
             .map_err(failed("reading the committed offset"))?;
-        Ok(list.elements().first().and_then(|element| match element.offset() {
+        let elements = list.elements();
+        let Some(element) = elements.first() else { return Ok(None) };
+        // An error of the one partition is not "nothing is committed".
+        element.error().map_err(failed("reading the committed offset"))?;
+        Ok(match element.offset() {
             Offset::Offset(offset) => {
-                Some(Committed { offset: u64::try_from(offset).ok()?, metadata: metadata_of(element) })
+                u64::try_from(offset).ok().map(|offset| Committed { offset, metadata: metadata_of(element) })
             }
             _ => None,
-        }))
+        })
     }
 
     fn bounds(&self, partition: &Partition) -> Result<Bounds, Error> {
@@ -467,7 +513,16 @@ fn commit(
     assignment: &Assignment,
     round: &[Announcement],
 ) -> Result<(), AnnounceError> {
-    let refused = |error: KafkaError| AnnounceError::Refused(error.to_string());
+    let sent_at = Instant::now();
+    let refused = |error: KafkaError| match error {
+        // The broker has not answered: what was sent may still land, after whatever is announced next.
+        KafkaError::ConsumerCommit(
+            RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::MessageTimedOut,
+        ) => AnnounceError::NoAnswer(sent_at.elapsed()),
+        error => AnnounceError::Refused(error.to_string()),
+    };
     let epochs = assignment.epochs.lock();
     let mut list = TopicPartitionList::with_capacity(round.len());
     for announcement in round {

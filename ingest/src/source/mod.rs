@@ -242,7 +242,7 @@ pub enum Error {
     /// The log no longer has records that were not posted.
     #[error(
         "{partition}: offsets {from} to {low} are gone from the log and were not posted: retention overtook the reader; \
-         raise the topic's retention, and accept the loss with `tollbook audit --repair`"
+         the ledger does not go on over the gap, and a longer retention of the topic keeps it from happening again"
     )]
     Overtaken {
         /// The partition.

@@ -180,6 +180,7 @@ impl Lane {
     }
 
     fn take_one(&mut self) -> Records {
+        let since = self.since;
         let mut all = self.take_all();
         let mut first = Records::default();
         let mut rest = Records::default();
@@ -187,7 +188,7 @@ impl Lane {
             if index == 0 { first.push(record) } else { rest.push(record) }
         }
         if !rest.is_empty() {
-            self.since = Some(Instant::now());
+            self.since = since;
         }
         std::mem::swap(&mut all, &mut rest);
         self.records = all;

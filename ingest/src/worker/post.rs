@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::event::Millis;
 
@@ -101,9 +101,7 @@ impl Poster {
     }
 
     fn post(&self, batches: &mut [Batch]) -> Result<(), Uncertain> {
-        // The lease counts from the store's time before the commit is sent.
-        let timer = self.metrics.stage_seconds.with_label_values(&["announce"]).start_timer();
-        let now = self.store.now()?;
+        let _span = tracing::info_span!("post", batches = batches.len()).entered();
         let announcements: Vec<Announcement> = batches
             .iter()
             .map(|batch| Announcement {
@@ -113,13 +111,17 @@ impl Poster {
                 metadata: batch.intent.metadata(),
             })
             .collect();
-        self.announcer.announce(&announcements)?;
-        timer.observe_duration();
-        let write_before = lease_end(now, self.lease);
+        let mut announced_at = Instant::now();
+        let mut write_before = self.announce(&announcements)?;
         let _timer = self.metrics.stage_seconds.with_label_values(&["post"]).start_timer();
         let mut batches: Vec<&mut Batch> =
             batches.iter_mut().filter(|batch| batch.intent.count > 0).collect();
         for group in batches.chunks_mut(self.inserts_at_once.max(1)) {
+            // A round of many partitions may outlast a lease: the same intents again renew it.
+            if announced_at.elapsed() > self.lease / 2 {
+                announced_at = Instant::now();
+                write_before = self.announce(&announcements)?;
+            }
             std::thread::scope(|scope| {
                 let running: Vec<_> =
                     group.iter_mut().map(|batch| scope.spawn(|| self.insert(batch, write_before))).collect();
@@ -129,6 +131,16 @@ impl Poster {
             })?;
         }
         Ok(())
+    }
+
+    /// Announces the round; answers the end of the lease, which counts from the store's time before the commit is
+    /// sent.
+    fn announce(&self, announcements: &[Announcement]) -> Result<Millis, Uncertain> {
+        let timer = self.metrics.stage_seconds.with_label_values(&["announce"]).start_timer();
+        let now = self.store.now()?;
+        self.announcer.announce(announcements)?;
+        timer.observe_duration();
+        Ok(lease_end(now, self.lease))
     }
 
     /// Quarantine, then entries, then the row that closes the batch.

@@ -55,3 +55,23 @@ fn a_partition_that_is_started_while_the_broker_is_slow_skips_nothing() {
     }
     assert_eq!(next, RECORDS, "nothing more arrives");
 }
+
+#[test]
+fn both_group_protocols_make_a_consumer_and_no_option_lets_it_commit_or_reset_by_itself() {
+    for options in [
+        &[][..],
+        &[("group.protocol", "consumer")],
+        &[("group.protocol", "classic"), ("partition.assignment.strategy", "cooperative-sticky")],
+        &[
+            ("enable.auto.commit", "true"),
+            ("enable.auto.offset.store", "true"),
+            ("auto.offset.reset", "latest"),
+        ],
+    ] {
+        let config = config("127.0.0.1:1", options).consumer();
+        let _consumer: BaseConsumer = config.create().unwrap();
+        assert_eq!(config.get("enable.auto.commit"), Some("false"));
+        assert_eq!(config.get("enable.auto.offset.store"), Some("false"));
+        assert_eq!(config.get("auto.offset.reset"), Some("error"));
+    }
+}
