@@ -1,5 +1,7 @@
 //! The `tollbook` command line: one enum, one match, one file a command.
 
+#![expect(clippy::print_stdout, reason = "commands answer on standard output")]
+
 mod api;
 mod audit;
 mod bench;

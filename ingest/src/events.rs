@@ -7,6 +7,7 @@ use ledger::entry::{Scratch, entries_for};
 use ledger::event::UsageEvent;
 use ledger::prices::PriceBook;
 use ledger::reject::{Reason, Reject};
+use schemas::columns::Table;
 use schemas::entries::{Entries, Posting};
 use schemas::event::{Arena, Decoder, Error as DecodeError, content_hash, id_hash};
 use schemas::tables::{Origin, Quarantine};
@@ -103,7 +104,7 @@ impl Maker for EventMaker {
             book: &book,
             window,
             scratch: Scratch::default(),
-            entries: Entries::default(),
+            entries: Entries::with_capacity(chosen.records.len()),
             quarantine: Quarantine::default(),
             summary: Summary::default(),
         };

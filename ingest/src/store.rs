@@ -22,6 +22,8 @@ const RECENT_IDS: &str = include_str!("../../schemas/clickhouse/queries/recent_i
 
 /// How long a question to the store may take.
 const QUERY_SECONDS_MAX: &str = "60";
+/// How long its answer is waited for, a little longer than the store itself works on it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long the bytes of an insert may take to be accepted, and how long its answer may take. Longer than any lease:
 /// what takes longer was refused by the server, or is found by reading back.
 const INSERT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +36,9 @@ pub struct Error {
     #[source]
     source: clickhouse::error::Error,
 }
+
+/// What the client answers.
+type Answered<T> = Result<T, clickhouse::error::Error>;
 
 /// Rows of one table, ready to be sent.
 pub trait Rows: Send {
@@ -117,8 +122,15 @@ impl Store {
     }
 
     /// Runs one of the client's futures to its end.
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+    ///
+    /// # Errors
+    /// Its own, or that no answer came in time: a connection whose other end is gone without a word says nothing.
+    pub fn block_on<T>(&self, future: impl Future<Output = Answered<T>>) -> Answered<T> {
+        self.runtime.block_on(async {
+            tokio::time::timeout(ANSWER_TIMEOUT, future)
+                .await
+                .unwrap_or(Err(clickhouse::error::Error::TimedOut))
+        })
     }
 
     /// The store's own time.
@@ -126,7 +138,7 @@ impl Store {
     /// # Errors
     /// Where the store does not answer.
     pub fn now(&self) -> Result<Millis, Error> {
-        let now = self.runtime.block_on(self.client.query(NOW).fetch_one::<i64>());
+        let now = self.block_on(self.client.query(NOW).fetch_one::<i64>());
         now.map(Millis).map_err(failed("telling its time"))
     }
 
@@ -172,7 +184,6 @@ impl Store {
         let deadline = std::time::Instant::now() + wait;
         loop {
             let running: u64 = self
-                .runtime
                 .block_on(self.client.query(RUNNING).param("prefix", query_prefix(partition)).fetch_one())
                 .map_err(failed("listing the inserts that run"))?;
             if running == 0 {
@@ -191,7 +202,6 @@ impl Store {
     /// Where the store does not answer.
     pub fn closed(&self, partition: &Partition) -> Result<Option<Closed>, Error> {
         let closed: Closed = self
-            .runtime
             .block_on(
                 self.sequential(CLOSED)
                     .param("topic", partition.topic.as_ref())
@@ -207,15 +217,14 @@ impl Store {
     /// # Errors
     /// Where the store does not answer.
     pub fn highest(&self, partition: &Partition, from: u64) -> Result<u64, Error> {
-        self.runtime
-            .block_on(
-                self.sequential(HIGHEST)
-                    .param("topic", partition.topic.as_ref())
-                    .param("partition", partition.number)
-                    .param("from", from)
-                    .fetch_one(),
-            )
-            .map_err(failed("reading the highest posted offset"))
+        self.block_on(
+            self.sequential(HIGHEST)
+                .param("topic", partition.topic.as_ref())
+                .param("partition", partition.number)
+                .param("from", from)
+                .fetch_one(),
+        )
+        .map_err(failed("reading the highest posted offset"))
     }
 
     /// Which rows of `[first, next)` the table holds.
@@ -230,7 +239,6 @@ impl Store {
         next: u64,
     ) -> Result<Present, Error> {
         let rows: Vec<(u64, u32)> = self
-            .runtime
             .block_on(
                 self.sequential(PRESENT)
                     .param("table", table)
@@ -249,21 +257,24 @@ impl Store {
     /// # Errors
     /// Where the store does not answer.
     pub fn recent_ids(&self, partition: &Partition, from: u64, to: u64) -> Result<Vec<RecentId>, Error> {
-        self.runtime
-            .block_on(
-                self.sequential(RECENT_IDS)
-                    .param("topic", partition.topic.as_ref())
-                    .param("partition", partition.number)
-                    .param("from", from)
-                    .param("to", to)
-                    .fetch_all(),
-            )
-            .map_err(failed("reading the recent ids"))
+        self.block_on(
+            self.sequential(RECENT_IDS)
+                .param("topic", partition.topic.as_ref())
+                .param("partition", partition.number)
+                .param("from", from)
+                .param("to", to)
+                .fetch_all(),
+        )
+        .map_err(failed("reading the recent ids"))
     }
 
     /// A question whose answer must not come from a replica that lags: all that an outcome depends on.
     pub fn sequential(&self, sql: &str) -> clickhouse::query::Query {
-        self.client.query(sql).with_setting("select_sequential_consistency", "1")
+        self.client
+            .query(sql)
+            .with_setting("select_sequential_consistency", "1")
+            // An answer that fails half way is an error, never a shorter answer.
+            .with_setting("wait_end_of_query", "1")
     }
 }
 

@@ -145,8 +145,10 @@ pub fn run<M: Maker>(config: &Config, parts: &Parts<M>) -> Result<(), Error> {
 }
 
 fn serve<M: Maker>(config: &Config, parts: &Parts<M>, source: &mut dyn Source) -> Result<(), Error> {
-    let (jobs, incoming_jobs) = mpsc::sync_channel::<Job<M>>(1);
-    let (rounds, incoming_rounds) = mpsc::sync_channel::<Built>(1);
+    // Without room in between: each thread holds one round, and the consumer gathers the next, so memory is bounded
+    // by four rounds however far behind the worker is.
+    let (jobs, incoming_jobs) = mpsc::sync_channel::<Job<M>>(0);
+    let (rounds, incoming_rounds) = mpsc::sync_channel::<Built>(0);
     let (outcomes, incoming_outcomes) = mpsc::channel::<Outcome>();
     let announcer = source.announcer();
     let poster = Poster {
@@ -266,7 +268,7 @@ impl<M: Maker> Consumer<'_, M> {
     fn poll(&mut self, wait: Duration) -> Result<(), Error> {
         self.source.poll(wait, &mut self.inbox)?;
         for (partition, records) in self.inbox.records.drain() {
-            self.lanes.take(&partition, records);
+            self.lanes.take(&partition, &records);
         }
         let mut since = None;
         for change in std::mem::take(&mut self.inbox.changes) {

@@ -8,8 +8,15 @@ use bytes::Bytes;
 /// `max_insert_block_size` is 1,048,449).
 pub const BLOCK_ROWS_MAX: usize = 500_000;
 
+/// Bytes for which room is made for each text of a column.
+const TEXT_BYTES_USUAL: usize = 8;
+
 /// A column that can be sent.
 pub trait Column {
+    /// Makes room for that many rows, as far as their size is known: growing step by step would copy every value
+    /// once more.
+    fn reserve(&mut self, rows: usize);
+
     /// Appends the column's bytes in Native format to `out`, leaving the column empty.
     fn encode(&mut self, out: &mut Vec<Bytes>);
 }
@@ -28,6 +35,10 @@ impl<const WIDTH: usize> Fixed<WIDTH> {
 }
 
 impl<const WIDTH: usize> Column for Fixed<WIDTH> {
+    fn reserve(&mut self, rows: usize) {
+        self.bytes.reserve(rows * WIDTH);
+    }
+
     fn encode(&mut self, out: &mut Vec<Bytes>) {
         out.push(Bytes::from(std::mem::take(&mut self.bytes)));
     }
@@ -41,19 +52,32 @@ pub struct Text {
 
 impl Text {
     /// Appends one value.
+    #[inline]
     pub fn push(&mut self, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        push_varint(&mut self.bytes, value.len());
+        match u8::try_from(value.len()) {
+            // Nearly all values: one byte of length, and room is looked for once.
+            Ok(length @ 0..0x80) => {
+                self.bytes.reserve(value.len() + 1);
+                self.bytes.push(length);
+            }
+            _ => push_varint(&mut self.bytes, value.len()),
+        }
         self.bytes.extend_from_slice(value);
     }
 
     /// Appends the value, or the empty string where there is none.
+    #[inline]
     pub fn push_or_empty(&mut self, value: Option<&str>) {
         self.push(value.unwrap_or_default());
     }
 }
 
 impl Column for Text {
+    fn reserve(&mut self, rows: usize) {
+        self.bytes.reserve(rows * TEXT_BYTES_USUAL);
+    }
+
     fn encode(&mut self, out: &mut Vec<Bytes>) {
         out.push(Bytes::from(std::mem::take(&mut self.bytes)));
     }
@@ -77,6 +101,11 @@ impl<Items> List<Items> {
 }
 
 impl<Items: Column> Column for List<Items> {
+    /// Most lists are empty: no room is made for items.
+    fn reserve(&mut self, rows: usize) {
+        self.ends.reserve(rows * size_of::<u64>());
+    }
+
     fn encode(&mut self, out: &mut Vec<Bytes>) {
         self.count = 0;
         out.push(Bytes::from(std::mem::take(&mut self.ends)));
@@ -89,6 +118,11 @@ impl<Items: Column> Column for List<Items> {
 pub struct Pair<First, Second>(pub First, pub Second);
 
 impl<First: Column, Second: Column> Column for Pair<First, Second> {
+    fn reserve(&mut self, rows: usize) {
+        self.0.reserve(rows);
+        self.1.reserve(rows);
+    }
+
     fn encode(&mut self, out: &mut Vec<Bytes>) {
         self.0.encode(out);
         self.1.encode(out);
@@ -111,6 +145,11 @@ impl<const WIDTH: usize> Nullable<WIDTH> {
 }
 
 impl<const WIDTH: usize> Column for Nullable<WIDTH> {
+    fn reserve(&mut self, rows: usize) {
+        self.mask.reserve(rows);
+        self.values.reserve(rows);
+    }
+
     fn encode(&mut self, out: &mut Vec<Bytes>) {
         out.push(Bytes::from(std::mem::take(&mut self.mask)));
         self.values.encode(out);
@@ -177,6 +216,13 @@ macro_rules! table {
             const NAME: &'static str = $table;
             const COLUMNS: &'static [&'static str] = &[$(stringify!($name)),+];
 
+            fn with_capacity(rows: usize) -> Self {
+                use crate::columns::Column as _;
+                let mut table = Self::default();
+                $(table.$name.reserve(rows);)+
+                table
+            }
+
             fn rows(&self) -> usize {
                 self.rows
             }
@@ -199,6 +245,10 @@ pub trait Table: Default + Send {
     const NAME: &'static str;
     /// The names of its columns, without `write_before`.
     const COLUMNS: &'static [&'static str];
+
+    /// A table with room for that many rows.
+    #[must_use]
+    fn with_capacity(rows: usize) -> Self;
 
     /// How many rows are buffered.
     fn rows(&self) -> usize;

@@ -6,8 +6,8 @@ use ledger::entry::Entry;
 use ledger::event::{Credential, GatewayCache, Millis};
 use ledger::money::{Amount, Decimal};
 use ledger::price::{Basis, Line};
-use ledger::prices::Conditions;
 use ledger::unit::Unit;
+use ledger::usage::Dimensions;
 
 use crate::columns::{Fixed, List, Pair, Text, table};
 use crate::tables::Origin;
@@ -347,7 +347,7 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
     for line in entry.lines {
         let Some(index) = line.price.as_ref().and_then(|price| price.row_price) else { continue };
         let Some(price) = row.row.prices.get(usize::from(index)) else { continue };
-        if price.conditions == Conditions::default() || seen.contains(&Some(index)) {
+        if price.conditions.is_empty() || seen.contains(&Some(index)) {
             continue;
         }
         if let Some(free) = seen.iter_mut().find(|slot| slot.is_none()) {
@@ -367,10 +367,16 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
 fn dimensions(entry: &Entry<'_, '_>) -> String {
     let mut text = String::new();
-    for (name, value) in entry.dimensions.named() {
-        if matches!(name, "service_tier" | "processing" | "speed" | "region") {
-            continue;
-        }
+    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } = entry.dimensions;
+    for (name, value) in [
+        ("inference_geo", inference_geo),
+        ("size", size),
+        ("quality", quality),
+        ("resolution", resolution),
+        ("audio", audio),
+        ("search_context_size", search_context_size),
+    ] {
+        let Some(value) = value else { continue };
         if !text.is_empty() {
             text.push(' ');
         }

@@ -71,7 +71,7 @@ impl World {
         .context("starting the engine")?;
         let client = client(&format!("http://{}", engine.address), &secret);
         runtime.block_on(schemas::migrate::migrate(&client))?;
-        runtime.block_on(client.query("SYSTEM STOP MERGES").execute()).context("stopping merges")?;
+        stop_merges(&runtime, &client)?;
 
         let mut name = credentials::random_text()?;
         name.truncate(8);
@@ -104,7 +104,17 @@ impl World {
     pub(super) fn empty(&self, database: &str) -> anyhow::Result<Client> {
         let client = self.client.clone().with_database(database);
         self.runtime.block_on(schemas::migrate::migrate(&client))?;
+        stop_merges(&self.runtime, &client)?;
         Ok(client)
+    }
+
+    /// Creates one more table by that statement.
+    ///
+    /// # Errors
+    /// Where the engine refuses.
+    pub(super) fn create(&self, client: &Client, statement: &str) -> anyhow::Result<()> {
+        self.runtime.block_on(client.query(statement).execute())?;
+        stop_merges(&self.runtime, client)
     }
 
     /// Removes such a database with its rows.
@@ -165,6 +175,11 @@ impl Worker {
         self.thread.join().map_err(|_| anyhow::anyhow!("a worker panicked; its message is above"))??;
         Ok(())
     }
+}
+
+/// Stops the merges of all tables that there are now.
+fn stop_merges(runtime: &Runtime, client: &Client) -> anyhow::Result<()> {
+    runtime.block_on(client.query("SYSTEM STOP MERGES").execute()).context("stopping merges")
 }
 
 fn client(url: &str, secret: &SecretString) -> Client {

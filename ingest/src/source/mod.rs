@@ -109,6 +109,19 @@ impl Records {
         });
     }
 
+    /// Appends records that come after these.
+    pub fn append(&mut self, other: &Self) {
+        let start = self.bytes.len();
+        let names: Vec<usize> =
+            other.content_types.iter().map(|name| self.content_type_index(name)).collect();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.slots.extend(other.slots.iter().map(|slot| Slot {
+            end: start + slot.end,
+            content_type: slot.content_type.and_then(|index| names.get(index).copied()),
+            ..*slot
+        }));
+    }
+
     /// How many records there are.
     #[must_use]
     pub fn len(&self) -> usize {

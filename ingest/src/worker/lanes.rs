@@ -67,16 +67,10 @@ impl Lanes {
         std::mem::take(&mut self.lanes).into_iter().map(|(partition, lane)| (partition, lane.epoch)).collect()
     }
 
-    pub(super) fn take(&mut self, partition: &Partition, records: Records) {
+    pub(super) fn take(&mut self, partition: &Partition, records: &Records) {
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         lane.since.get_or_insert_with(Instant::now);
-        if lane.records.is_empty() {
-            lane.records = records;
-        } else {
-            for record in records.iter() {
-                lane.records.push(record);
-            }
-        }
+        lane.records.append(records);
     }
 
     pub(super) fn rows(&self) -> usize {

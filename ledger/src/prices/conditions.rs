@@ -130,6 +130,40 @@ impl Window {
 }
 
 impl Conditions {
+    /// Whether nothing is demanded.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            service_tier,
+            processing,
+            speed,
+            inference_geo,
+            region,
+            prompt_tokens_total,
+            size,
+            quality,
+            resolution,
+            audio,
+            search_context_size,
+            windows,
+        } = self;
+        let texts = [
+            service_tier,
+            processing,
+            speed,
+            inference_geo,
+            size,
+            quality,
+            resolution,
+            audio,
+            search_context_size,
+        ];
+        texts.into_iter().all(Option::is_none)
+            && region.is_none()
+            && prompt_tokens_total.is_none()
+            && windows.is_empty()
+    }
+
     /// How many dimensions are demanded.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -225,12 +225,8 @@ impl Counts {
     }
 }
 
-fn differ<T: PartialEq + std::fmt::Display>(
-    differences: &mut Vec<String>,
-    what: &str,
-    found: T,
-    expected: T,
-) {
+fn differ(differences: &mut Vec<String>, what: &str, found: impl Into<i128>, expected: impl Into<i128>) {
+    let (found, expected) = (found.into(), expected.into());
     if found != expected {
         differences.push(format!("{what}: {found}, but should be {expected}"));
     }
