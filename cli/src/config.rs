@@ -40,6 +40,19 @@ pub(crate) fn with_file(
     })
 }
 
+/// The command with a TOLLBOOK_* variable for every option that has none yet.
+pub(crate) fn with_variables(command: Command) -> Command {
+    let command = command.mut_args(|argument| match (argument.get_long(), argument.get_env()) {
+        (Some("help" | "version"), _) | (None, _) | (_, Some(_)) => argument,
+        (Some(long), None) => {
+            let variable = format!("TOLLBOOK_{}", long.to_uppercase().replace('-', "_"));
+            argument.env(variable)
+        }
+    });
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_variables))
+}
+
 /// The file named on the command line, before anything else of it is looked at.
 fn named_file(mut arguments: impl Iterator<Item = OsString>) -> Option<PathBuf> {
     while let Some(argument) = arguments.next() {

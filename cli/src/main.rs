@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     };
     logging::start(&cli.logging);
     let outcome = match cli.command {
-        Command::Up(options) => up::run(options),
+        Command::Up(options) => up::run(&options),
         Command::Ingest(options) => ingest::run(&options),
         Command::Api(options) => api::run(&options),
         Command::Engine(options) => engine::run(options),
@@ -114,7 +114,7 @@ fn main() -> ExitCode {
 
 /// Reads the command line, with the values of the TOML file as defaults.
 fn parse() -> Result<Cli, clap::Error> {
-    let command = config::with_file(Cli::command(), std::env::args_os())?;
+    let command = config::with_file(config::with_variables(Cli::command()), std::env::args_os())?;
     Cli::from_arg_matches(&command.get_matches())
 }
 

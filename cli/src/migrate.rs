@@ -19,7 +19,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let done = schemas::migrate::migrate(&client).await.with_context(|| format!("migrating the store at {url}"))?;
+        let done = schemas::migrate::migrate(&client)
+            .await
+            .with_context(|| format!("migrating the store at {url}"))?;
         if done.is_empty() {
             println!("The store is at schema version {} already.", schemas::migrate::VERSION);
         } else {

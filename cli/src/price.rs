@@ -129,7 +129,7 @@ fn show(entry: &Entry<'_, '_>) -> Value {
         "outcome": entry.outcome.name(),
         "units": units(entry.lines),
         "units_avoided": units(entry.avoided),
-        "flags": entry.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>(),
+        "flags": entry.flags.iter().map(ledger::usage::Flag::name).collect::<Vec<_>>(),
         "dimensions": dimensions,
         "model_row": entry.row.map(|row| json!({
             "id": row.row.id,

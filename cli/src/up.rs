@@ -58,14 +58,14 @@ pub(crate) struct Options {
 }
 
 /// Runs until SIGTERM or SIGINT, then posts what was read and ends.
-pub(crate) fn run(options: Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.worker.config()?;
     std::fs::create_dir_all(&options.data)
         .with_context(|| format!("creating the data folder {}", options.data.display()))?;
     let runtime = Runtime::new()?;
     // The address first: where another Tollbook serves there, nothing else should have started.
     let listener = api::listen(&runtime, options.listen)?;
-    let (client, _engine) = open_store(&options)?;
+    let (client, _engine) = open_store(options)?;
     runtime.block_on(schemas::migrate::migrate(&client))?;
     if let Some(token) = runtime.block_on(::api::first_token::mint_where_none(&client))? {
         let path = credentials::keep(&options.data, &token)?;
@@ -73,7 +73,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     }
     credentials::keep_url(&options.data, options.listen)?;
     let registry = prometheus::Registry::new();
-    let (source, log) = open_log(&options, &runtime)?;
+    let (source, log) = open_log(options, &runtime)?;
     let schemas =
         Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let shared = Shared {

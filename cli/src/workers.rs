@@ -96,8 +96,8 @@ impl Workers {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => outcome = outcome.and(Err(error.into())),
                 Err(_) => {
-                    outcome =
-                        outcome.and(Err(anyhow::anyhow!("a worker panicked; its message is in the log")))
+                    let panicked = anyhow::anyhow!("a worker panicked; its message is in the log");
+                    outcome = outcome.and(Err(panicked));
                 }
             }
         }

@@ -313,9 +313,13 @@ fn fixed_position(unit: Unit) -> Option<usize> {
     Unit::FIXED.iter().position(|fixed| *fixed == unit)
 }
 
-/// A line's price as a person would write it: amount, divisor, factor, and a minimum that was charged.
+/// A line's price for one of its unit; where that is no finite decimal, as a person would write it: amount, divisor,
+/// factor, and a minimum that was charged.
 fn price_text(line: &Line) -> String {
     let Some(price) = &line.price else { return String::new() };
+    if let Some(exact) = line.unit_price() {
+        return exact.to_string();
+    }
     let mut text = price.amount.to_string();
     if price.per != 1 {
         let _ = write!(text, "/{}", price.per);
@@ -367,7 +371,8 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
 fn dimensions(entry: &Entry<'_, '_>) -> String {
     let mut text = String::new();
-    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } = entry.dimensions;
+    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } =
+        entry.dimensions;
     for (name, value) in [
         ("inference_geo", inference_geo),
         ("size", size),

@@ -87,10 +87,7 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
             .param("name", database)
             .execute()
             .await
-            .map_err(|source| Error::Store {
-                what: format!("create the database `{database}`"),
-                source,
-            })?;
+            .map_err(|source| Error::Store { what: format!("create the database `{database}`"), source })?;
     }
     execute(client, CREATE_MIGRATIONS, "create schema_migrations").await?;
     let applied = applied(client).await?;
@@ -109,10 +106,7 @@ pub async fn migrate(client: &Client) -> Result<Vec<u32>, Error> {
                     .param("checksum", checksum)
                     .execute()
                     .await
-                    .map_err(|source| Error::Store {
-                        what: format!("record migration {version}"),
-                        source,
-                    })?;
+                    .map_err(|source| Error::Store { what: format!("record migration {version}"), source })?;
                 done.push(*version);
             }
         }
