@@ -12,6 +12,7 @@ use clickhouse::Client;
 use ingest::append::{JournalLog, KafkaLog};
 use ingest::metrics::Metrics;
 use ingest::registry::Registry;
+use ingest::source::embedded::OldWriters;
 use ingest::store::Store;
 use journal::Journal;
 use schemas::log::{COMMANDS_TOPIC, Log};
@@ -96,7 +97,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     signals.raise();
     let served = runtime.block_on(serving)?;
     workers.finish()?;
-    if let LogSource::Embedded(journal) = &shared.log {
+    if let LogSource::Embedded(journal, _) = &shared.log {
         journal.close();
     }
     served
@@ -129,7 +130,11 @@ fn open_log(options: &Options, runtime: &Runtime) -> anyhow::Result<(LogSource, 
         return Ok((LogSource::Kafka(kafka), log));
     }
     let journal = open_journal(&options.data, options, topic)?;
-    Ok((LogSource::Embedded(journal.clone()), Arc::new(JournalLog::new(journal, topic))))
+    let old_writers = match options.store.clickhouse {
+        None => OldWriters::Gone,
+        Some(_) => OldWriters::MayLinger,
+    };
+    Ok((LogSource::Embedded(journal.clone(), old_writers), Arc::new(JournalLog::new(journal, topic))))
 }
 
 fn open_journal(data: &Path, options: &Options, topic: &str) -> anyhow::Result<Journal> {

@@ -10,7 +10,7 @@ use ingest::commands::CommandMaker;
 use ingest::events::EventMaker;
 use ingest::metrics::Metrics;
 use ingest::registry::Registry;
-use ingest::source::embedded::Embedded;
+use ingest::source::embedded::{Embedded, OldWriters};
 use ingest::source::kafka::{self, Kafka};
 use ingest::source::{self, Source};
 use ingest::store::Store;
@@ -24,7 +24,7 @@ pub(crate) enum LogSource {
     /// A Kafka cluster.
     Kafka(kafka::Config),
     /// The embedded journal.
-    Embedded(Journal),
+    Embedded(Journal, OldWriters),
 }
 
 /// What the workers of a process share.
@@ -115,8 +115,8 @@ impl Shared {
                 }
                 Box::new(move || Ok(Box::new(Kafka::join(&config, &topic)?)))
             }
-            LogSource::Embedded(journal) => {
-                Box::new(move || Ok(Box::new(Embedded::new(journal.clone(), &topic))))
+            LogSource::Embedded(journal, old_writers) => {
+                Box::new(move || Ok(Box::new(Embedded::new(journal.clone(), &topic, old_writers))))
             }
         }
     }

@@ -5,7 +5,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
-use crate::batch::Summary;
+use crate::batch::Batch;
 use crate::book::wall_clock;
 use crate::source::Partition;
 
@@ -25,6 +25,7 @@ pub struct Metrics {
     duplicate: IntCounterVec,
     quarantined: IntCounterVec,
     unpriced: IntCounterVec,
+    skipped: IntCounterVec,
     lag_records: IntGaugeVec,
     lag_seconds: IntGaugeVec,
 }
@@ -79,6 +80,11 @@ impl Metrics {
                 "Entries posted without a price for all that they bill",
                 &by_partition,
             )?,
+            skipped: counter(
+                "tollbook_ingest_offsets_skipped_total",
+                "Offsets between records that hold none, as transactions leave them",
+                &by_partition,
+            )?,
             lag_records: gauge(
                 "tollbook_ingest_lag_records",
                 "Records in the log that are not posted",
@@ -100,6 +106,7 @@ impl Metrics {
             &metrics.duplicate,
             &metrics.quarantined,
             &metrics.unpriced,
+            &metrics.skipped,
         ] {
             registry.register(Box::new(counter.clone()))?;
         }
@@ -109,7 +116,8 @@ impl Metrics {
     }
 
     /// Counts one closed batch.
-    pub fn count_batch(&self, partition: &Partition, summary: &Summary) {
+    pub fn count_batch(&self, batch: &Batch) {
+        let Batch { partition, intent, summary, .. } = batch;
         let number = partition.number.to_string();
         let labels = [partition.topic.as_ref(), number.as_str()];
         self.consumed.with_label_values(&labels).inc_by(summary.received);
@@ -119,6 +127,16 @@ impl Metrics {
         self.unpriced.with_label_values(&labels).inc_by(summary.unpriced);
         for (reason, count) in &summary.quarantined {
             self.quarantined.with_label_values(&[labels[0], labels[1], reason]).inc_by(*count);
+        }
+        let skipped = (intent.next - intent.first).saturating_sub(summary.received);
+        self.skipped.with_label_values(&labels).inc_by(skipped);
+        if skipped > 0 {
+            tracing::warn!(
+                kafka.partition = %partition, skipped,
+                "{skipped} offsets of {partition} between {} and {} hold no record: markers of transactions, or what \
+                 was aborted; on a topic without transactional producers, look for lost records",
+                intent.first, intent.next
+            );
         }
         if let Ok(rows) = u32::try_from(summary.received) {
             self.batch_rows.observe(f64::from(rows));

@@ -2,7 +2,7 @@
 
 use traffic::Config;
 
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 /// By hand: 200 × 5 + 800 × 0.5 + 100 × 30 dollars a million = 0.001 + 0.0004 + 0.003 = 0.0044.
 #[test]
@@ -44,15 +44,24 @@ fn traffic_with_repeats_conflicts_and_broken_records_adds_up_to_the_last_digit()
 
 #[test]
 fn two_workers_of_a_group_share_the_partitions_and_post_everything_once() {
+    share_the_partitions(&["--kafka-option", "session.timeout.ms=6000"]);
+}
+
+#[test]
+fn two_workers_under_the_group_protocol_of_the_broker_post_everything_once_too() {
+    share_the_partitions(&["--kafka-option", "group.protocol=consumer"]);
+}
+
+/// A worker joins while the other is at work, and the first one leaves.
+fn share_the_partitions(protocol: &[&str]) {
     let world = World::start(4);
-    let mut first = world.worker();
+    let mut first = world.worker_with(protocol);
     world.wait_for_prices();
     let mut truth = world.produce(Config { count: 5_000, ..Config::default() });
-    let _second = world.worker();
-    let more = world.produce(Config { seed: 2, count: 5_000, ..Config::default() });
-    truth.absorb(&more);
+    let _second = world.worker_with(protocol);
+    truth.absorb(&world.produce(Config { seed: 2, count: 5_000, ..Config::default() }));
     first.terminate().unwrap();
-    let status = first.wait(crate::world::PATIENCE).unwrap();
+    let status = first.wait(PATIENCE).unwrap();
     assert!(status.success(), "a worker that is told to stop posts what it has read and ends well");
     world.wait_until_received(truth.received);
     world.assert_holds(&truth);

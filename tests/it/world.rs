@@ -69,17 +69,17 @@ impl World {
 
     /// Starts a worker that reaches the store through the proxy.
     pub(crate) fn worker(&self) -> Process {
-        self.worker_with(&[])
+        self.worker_with(&["--kafka-option", "session.timeout.ms=6000"])
     }
 
-    /// The same with further arguments.
+    /// The same with other arguments about Kafka.
     pub(crate) fn worker_with(&self, arguments: &[&str]) -> Process {
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         Recipe::tollbook("ingest")
             .unwrap()
             .arguments(["--clickhouse", &self.proxy.url(), "--clickhouse-password", self.engine.password()])
             .arguments(["--kafka", self.broker.bootstrap(), "--lease", LEASE, "--listen", &listen])
-            .arguments(["--flush-after", "50ms", "--kafka-option", "session.timeout.ms=6000"])
+            .arguments(["--flush-after", "50ms"])
             .arguments(arguments.iter().copied())
             .start()
             .unwrap()

@@ -106,7 +106,9 @@ fn measure(options: &Options, config: &ingest::worker::Config, world: &World) ->
     tell("Measuring: decode, normalize, price, columns");
     report.add("build", stages::build(world, &sent, &meter, config)?);
     tell("Measuring: insert of the finished blocks");
-    report.add("insert", stages::insert(world, &sent, &meter, config)?);
+    let insert = stages::insert(world, &sent, &meter, config)?;
+    report.add("build_dedup", insert.built);
+    report.add("insert", insert.inserted);
     tell("Measuring: the whole path");
     let metrics = Metrics::register(&prometheus::Registry::new())?;
     report.add("path", path::run(world, &sent, &meter, config, &metrics)?);

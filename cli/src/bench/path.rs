@@ -18,7 +18,8 @@ use super::world::{Worker, World};
 const POSTED: &str = include_str!("posted.sql");
 const TOTALS: &str = include_str!("totals.sql");
 
-const LOOK: Duration = Duration::from_millis(20);
+/// Seldom enough that the question does not weigh on the engine.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long no further batch may be closed.
 const PATIENCE: Duration = Duration::from_secs(120);
 

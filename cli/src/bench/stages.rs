@@ -74,7 +74,7 @@ pub(super) fn decode(
     }
 }
 
-/// Makes the columns of every record: decode, look for a repeat, normalize, price.
+/// Makes the columns of every record: decode, normalize, price. Repeats are looked for in an empty window.
 ///
 /// # Errors
 /// Where the log does not deliver, or the prices cannot be read.
@@ -84,11 +84,19 @@ pub(super) fn build(
     meter: &Meter,
     config: &worker::Config,
 ) -> anyhow::Result<Cost> {
-    let mut builder = Builder::open(world, sent, config, "build")?;
+    let config = worker::Config { dedup_window: 0, ..config.clone() };
+    let mut builder = Builder::open(world, sent, &config, "build")?;
     let mut cost = Cost::default();
     meter.begin();
     while builder.round(meter, &mut cost)?.is_some() {}
     meter.end(sent.count, cost)
+}
+
+/// What it takes to insert, and to make what is inserted.
+pub(super) struct Insert {
+    /// The same as [`build`], with the repeats dropped.
+    pub(super) built: Cost,
+    pub(super) inserted: Cost,
 }
 
 /// Inserts the finished blocks, one after another, by the worker's own client: what the store can take.
@@ -100,13 +108,13 @@ pub(super) fn insert(
     sent: &Sent,
     meter: &Meter,
     config: &worker::Config,
-) -> anyhow::Result<Cost> {
+) -> anyhow::Result<Insert> {
     let client = world.empty("bench_insert")?;
     let store = Store::new(client.clone(), world.runtime.handle().clone());
     let mut builder = Builder::open(world, sent, config, "insert")?;
-    let (mut cost, mut uncounted) = (Cost::default(), Cost::default());
+    let (mut cost, mut built) = (Cost::default(), Cost::default());
     meter.begin();
-    while let Some(batches) = builder.round(meter, &mut uncounted)? {
+    while let Some(batches) = builder.round(meter, &mut built)? {
         let start = meter.start()?;
         for mut batch in batches {
             let scope = Scope {
@@ -121,10 +129,10 @@ pub(super) fn insert(
         }
         cost += meter.lap(&start)?;
     }
-    let cost = meter.end(sent.count, cost)?;
+    let (inserted, built) = (meter.end(sent.count, cost)?, meter.end(sent.count, built)?);
     path::compare(world, &client, &sent.truth)?;
     world.drop_database(&client)?;
-    Ok(cost)
+    Ok(Insert { built, inserted })
 }
 
 /// The end of a lease that outlasts the run.

@@ -96,7 +96,9 @@ impl Topic {
         let (log, name, stage) = (self.log.clone(), self.name.clone(), stage.to_owned());
         move || {
             Ok(match &log {
-                LogSource::Embedded(journal) => Box::new(Embedded::new(journal.clone(), &name)),
+                LogSource::Embedded(journal, old_writers) => {
+                    Box::new(Embedded::new(journal.clone(), &name, *old_writers))
+                }
                 LogSource::Kafka(config) => {
                     let mut config = config.clone();
                     config.group = format!("{}.{name}.{stage}", config.group);
@@ -125,7 +127,7 @@ impl Topic {
 
     fn log(&self, runtime: &Runtime) -> anyhow::Result<Arc<dyn Log>> {
         Ok(match &self.log {
-            LogSource::Embedded(journal) => Arc::new(JournalLog::new(journal.clone(), &self.name)),
+            LogSource::Embedded(journal, _) => Arc::new(JournalLog::new(journal.clone(), &self.name)),
             LogSource::Kafka(config) => {
                 let topics = [(self.name.as_str(), Some(self.partitions))];
                 runtime.block_on(ingest::append::ensure_topics(config, &topics))?;

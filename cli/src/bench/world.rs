@@ -15,7 +15,7 @@ use ingest::commands::CommandMaker;
 use ingest::metrics::Metrics;
 use ingest::registry::Registry;
 use ingest::source::Source;
-use ingest::source::embedded::Embedded;
+use ingest::source::embedded::{Embedded, OldWriters};
 use ingest::store::Store;
 use ingest::worker::{self, Parts};
 use journal::Journal;
@@ -81,8 +81,10 @@ impl World {
             &[(COMMANDS_TOPIC, 1), (&name, options.partitions)],
         )
         .context("opening the embedded log")?;
-        let log =
-            options.kafka.config()?.map_or_else(|| LogSource::Embedded(journal.clone()), LogSource::Kafka);
+        let log = options
+            .kafka
+            .config()?
+            .map_or_else(|| LogSource::Embedded(journal.clone(), OldWriters::Gone), LogSource::Kafka);
         let store = Store::new(client.clone(), runtime.handle().clone());
         let commands = start_commands(options, &journal, &store)?;
         let books = Arc::new(Books::new(store));
@@ -194,7 +196,9 @@ fn client(url: &str, secret: &SecretString) -> Client {
 
 fn start_commands(options: &Options, journal: &Journal, store: &Store) -> anyhow::Result<Worker> {
     let journal = journal.clone();
-    let open = move || Ok(Box::new(Embedded::new(journal.clone(), COMMANDS_TOPIC)) as Box<dyn Source>);
+    let open = move || {
+        Ok(Box::new(Embedded::new(journal.clone(), COMMANDS_TOPIC, OldWriters::Gone)) as Box<dyn Source>)
+    };
     let parts = Parts {
         open: Box::new(open),
         store: store.clone(),

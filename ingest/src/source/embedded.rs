@@ -1,4 +1,4 @@
-//! The embedded journal as a source. Its lock proves that no other writer lives, so every partition is ours from
+//! The embedded journal as a source. Its lock proves that no other reader lives, so every partition is ours from
 //! the start to the end; its cursors keep the same intents that a broker keeps.
 
 use std::collections::BTreeMap;
@@ -21,10 +21,20 @@ const EPOCH: u64 = 0;
 /// Stored bytes that one read takes at most.
 const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Whether an insert of an earlier process may still reach the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldWriters {
+    /// The engine is our own child and died with the process before.
+    Gone,
+    /// The store is another one: what was sent to it may still be on its way, though the journal's lock is free.
+    MayLinger,
+}
+
 /// One topic of the journal.
 pub struct Embedded {
     journal: Journal,
     topic: Arc<str>,
+    old_writers: OldWriters,
     assigned: bool,
     held: bool,
     positions: BTreeMap<u32, u64>,
@@ -33,8 +43,15 @@ pub struct Embedded {
 impl Embedded {
     /// Reads that topic of the journal.
     #[must_use]
-    pub fn new(journal: Journal, topic: &str) -> Self {
-        Self { journal, topic: topic.into(), assigned: false, held: false, positions: BTreeMap::new() }
+    pub fn new(journal: Journal, topic: &str, old_writers: OldWriters) -> Self {
+        Self {
+            journal,
+            topic: topic.into(),
+            old_writers,
+            assigned: false,
+            held: false,
+            positions: BTreeMap::new(),
+        }
     }
 
     fn partition(&self, number: u32) -> Partition {
@@ -146,7 +163,7 @@ impl Source for Embedded {
     }
 
     fn may_have_zombies(&self) -> bool {
-        false
+        self.old_writers == OldWriters::MayLinger
     }
 }
 

@@ -151,13 +151,15 @@ impl Lanes {
             let end = source.bounds(partition).map_err(|error| chain(&error))?.end;
             lane.complete(asked_at, end);
             metrics.lag(partition, end.saturating_sub(lane.posted), lane.complete_through);
+            // A partition that was just taken over has nothing to say yet; what its last owner said stays.
+            let Some(complete_through) = lane.complete_through else { continue };
             rows.push(Progress {
                 topic: partition.topic.to_string(),
                 partition: partition.number,
                 partitions,
                 next: lane.posted,
                 end,
-                complete_through: lane.complete_through.unwrap_or(Millis(0)),
+                complete_through,
                 commands_through,
                 worker: worker.to_owned(),
                 seen_at: asked_at,

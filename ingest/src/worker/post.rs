@@ -85,8 +85,8 @@ impl Poster {
     fn post_round(&self, Round { generation, mut batches }: Round<Batch>) -> Outcome {
         match self.post(&mut batches) {
             Ok(()) => {
-                for batch in &batches {
-                    self.metrics.count_batch(&batch.partition, &batch.summary);
+                for batch in batches.iter().filter(|batch| batch.intent.count > 0) {
+                    self.metrics.count_batch(batch);
                 }
                 let batches = batches.into_iter().map(|batch| (batch.partition, batch.intent.next)).collect();
                 Outcome::Posted { generation, batches }
