@@ -40,7 +40,15 @@ flock 9
 export npm_config_cache=$home/cache/npm npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
 export PIP_CACHE_DIR=$home/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1
 
+# npm and pip bring certificates of their own; the system's also has those of a company's proxy.
+bundle=/etc/ssl/certs/ca-certificates.crt
+trust_system() {
+  [ -r "$bundle" ] || return 0
+  export NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-$bundle} PIP_CERT=${PIP_CERT:-$bundle}
+}
+
 [ "$part" = all ] && parts="engine kafka clients" || parts=$part
 # shellcheck disable=SC2086 # a list of words
 install_packages $parts
+trust_system # after ca-certificates is there
 for one in $parts; do "install_$one"; done
