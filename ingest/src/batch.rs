@@ -1,6 +1,6 @@
 //! A batch on its way: chosen records, then the rows that they make. The same choice always makes the same rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ledger::event::Millis;
 use schemas::tables::{BatchRow, Batches};
@@ -8,6 +8,9 @@ use schemas::tables::{BatchRow, Batches};
 use crate::intent::{DECODER, Intent};
 use crate::source::{Partition, Records};
 use crate::store::{Present, Rows};
+
+/// The table of records that were not posted.
+pub const QUARANTINE: &str = "quarantine";
 
 /// Records of one partition with all that their outcome depends on.
 #[derive(Debug)]
@@ -63,8 +66,39 @@ impl Summary {
     }
 }
 
-/// Rows of a range that tables hold already, by table; nothing for a batch that is built for the first time.
-pub type Held = HashMap<&'static str, Present>;
+/// What of a batch is not to be made or sent: nothing, where it is made for the first time.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// Rows that tables hold already, by table.
+    pub present: HashMap<&'static str, Present>,
+    /// Records that the store has refused, each alone.
+    pub refused: BTreeSet<u64>,
+    /// Records from this offset on are left for a later attempt.
+    pub later_from: Option<u64>,
+}
+
+impl Held {
+    /// Whether the row is not to be sent: the table has it, or its turn comes later.
+    #[must_use]
+    pub fn is_held(&self, table: &str, offset: u64, ordinal: u32) -> bool {
+        self.later_from.is_some_and(|from| offset >= from)
+            || self.present.get(table).is_some_and(|present| present.contains(&(offset, ordinal)))
+    }
+
+    /// Whether the store refuses the record's rows, or did so in an earlier run: then it is in quarantine.
+    #[must_use]
+    pub fn is_refused(&self, offset: u64) -> bool {
+        self.refused.contains(&offset)
+            || self.present.get(QUARANTINE).is_some_and(|present| present.contains(&(offset, 0)))
+    }
+
+    /// Whether no table has any row of the record.
+    #[must_use]
+    pub fn lacks(&self, offset: u64) -> bool {
+        // A record's first row has ordinal 0.
+        !self.present.values().any(|present| present.contains(&(offset, 0)))
+    }
+}
 
 /// Why a batch could not be made. Nothing is wrong with the records: those always end as rows.
 #[derive(Debug, thiserror::Error)]

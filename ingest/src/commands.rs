@@ -97,7 +97,7 @@ impl Place<'_> {
     }
 
     fn is_held(&self, table: &str, ordinal: u32) -> bool {
-        self.held.get(table).is_some_and(|present| present.contains(&(self.offset, ordinal)))
+        self.held.is_held(table, self.offset, ordinal)
     }
 }
 

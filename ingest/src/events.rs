@@ -12,7 +12,7 @@ use schemas::entries::{Entries, Posting};
 use schemas::event::{Arena, Decoder, Error as DecodeError, content_hash, id_hash};
 use schemas::tables::{Origin, Quarantine};
 
-use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
+use crate::batch::{Batch, Chosen, Held, MakeError, Maker, QUARANTINE, Summary};
 use crate::book::Books;
 use crate::dedup::{Verdict, Window};
 use crate::quarantine;
@@ -140,6 +140,12 @@ impl Making<'_> {
     fn post(&mut self, record: &Record<'_>, event: &UsageEvent<'_>) -> Result<Fate, Reject> {
         let (event_hash, content_hash) = (id_hash(event.event_id), content_hash(event));
         match self.window.look(record.offset, event_hash, content_hash) {
+            Verdict::New if self.held.is_refused(record.offset) => {
+                return Err(Reject::new(
+                    Reason::Unpostable,
+                    "the store refuses its row; the worker's log has the answer",
+                ));
+            }
             Verdict::New => {}
             Verdict::Duplicate { .. } => return Ok(Fate::Duplicate),
             Verdict::Conflict { with } => {
@@ -152,13 +158,12 @@ impl Making<'_> {
             }
         }
         let Self { chosen, held, book, scratch, entries, summary, .. } = self;
-        let held = held.get("entries");
         let Partition { topic, number } = &chosen.partition;
         entries_for(event, book, scratch, |entry| {
             let ordinal = u32::from(entry.ordinal);
             summary.entries += 1;
             summary.unpriced += u64::from(entry.is_unpriced());
-            if held.is_some_and(|held| held.contains(&(record.offset, ordinal))) {
+            if held.is_held("entries", record.offset, ordinal) {
                 return;
             }
             let posting = Posting {
@@ -176,7 +181,7 @@ impl Making<'_> {
 
     fn reject(&mut self, decoder: &Decoder, record: &Record<'_>, reject: &Reject) {
         *self.summary.quarantined.entry(reject.reason.name()).or_default() += 1;
-        if self.held.get("quarantine").is_some_and(|held| held.contains(&(record.offset, 0))) {
+        if self.held.is_held(QUARANTINE, record.offset, 0) {
             return;
         }
         let Partition { topic, number } = &self.chosen.partition;

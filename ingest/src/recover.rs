@@ -2,6 +2,7 @@
 //! clean one. Reads what was announced and what the ledger holds, and completes the batch between them; the same
 //! code whoever left it open. Never sends before reading back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ledger::event::Millis;
@@ -11,7 +12,8 @@ use crate::intent::{self, Intent, Mark};
 use crate::source::{
     self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest,
 };
-use crate::store::{self, Closed, Scope, Store};
+use crate::store::{self, Closed, Refusal, Scope, Store};
+use crate::worker::chain;
 
 /// Where a partition goes on.
 pub struct Ready<State> {
@@ -71,8 +73,8 @@ pub enum Cause {
     /// An insert of the partition still runs in the store.
     #[error("an insert of the partition still runs in the store")]
     Unsettled,
-    /// The lease ran out before all was sent; what was sent stays, the rest follows.
-    #[error("the batch was not whole within the lease")]
+    /// A part of the batch was sent, which stays; the rest follows.
+    #[error("a part of the batch is in, the rest follows")]
     NotWhole,
 }
 
@@ -98,6 +100,35 @@ pub struct Recovery<'a, M: Maker> {
     pub assigned_at: Option<Millis>,
 }
 
+/// What earlier attempts at an open batch have taught: how much to send at once, and which record the store refuses.
+#[derive(Debug, Default)]
+pub struct Lessons {
+    /// Records whose rows are sent in one attempt; `None` for all.
+    records_max: Option<usize>,
+    /// Records that were refused alone.
+    refused: BTreeSet<u64>,
+}
+
+impl Lessons {
+    /// After a refusal that more time would not change, the next attempt sends half of what this one sent of the
+    /// `missing` records; a record that was refused alone goes to quarantine.
+    fn learn(&mut self, error: &store::Error, missing: &[u64]) {
+        let sent = self.records_max.unwrap_or(usize::MAX).min(missing.len());
+        match (error.refusal(), missing.first()) {
+            (Refusal::Other, _) | (_, None) => return,
+            (Refusal::Row, Some(first)) if sent == 1 => {
+                tracing::error!(
+                    "The store refuses the record at offset {first}, which goes to quarantine: {}",
+                    chain(error)
+                );
+                self.refused.insert(*first);
+            }
+            (Refusal::Row | Refusal::Lease, Some(_)) => {}
+        }
+        self.records_max = Some((sent / 2).max(1));
+    }
+}
+
 /// What log and ledger say of a partition, taken together.
 enum Position {
     /// Everything announced is in the ledger.
@@ -111,7 +142,7 @@ impl<M: Maker> Recovery<'_, M> {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn run(&self, source: &mut dyn Source) -> Result<Ready<M::State>, Error> {
+    pub fn run(&self, source: &mut dyn Source, lessons: &mut Lessons) -> Result<Ready<M::State>, Error> {
         let _span = tracing::info_span!("recover", kafka.partition = %self.partition).entered();
         match self.position(source)? {
             Position::Closed { next, before } => self.ready(next, before),
@@ -120,7 +151,7 @@ impl<M: Maker> Recovery<'_, M> {
                     kafka.partition = %self.partition, first = intent.first, next = intent.next,
                     "Completing the announced batch [{}, {}) of {}", intent.first, intent.next, self.partition
                 );
-                self.complete(source, intent)
+                self.complete(source, intent, lessons)
             }
         }
     }
@@ -208,7 +239,12 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     /// Completes an open batch: announce it again, let everything settle, read back, send only what is missing.
-    fn complete(&self, source: &mut dyn Source, intent: Intent) -> Result<Ready<M::State>, Error> {
+    fn complete(
+        &self,
+        source: &mut dyn Source,
+        intent: Intent,
+        lessons: &mut Lessons,
+    ) -> Result<Ready<M::State>, Error> {
         self.wait_for_old_writers()?;
         let chosen = self.read_again(source, intent)?;
         let intent = &chosen.intent;
@@ -221,7 +257,10 @@ impl<M: Maker> Recovery<'_, M> {
         }
         // Only now is everything visible that an old writer sent: none of it may belong to another intent.
         self.nothing_beyond(intent)?;
-        let held = self.held(intent)?;
+        let mut held = self.held(intent, lessons)?;
+        let missing: Vec<u64> =
+            chosen.records.iter().map(|record| record.offset).filter(|offset| held.lacks(*offset)).collect();
+        held.later_from = lessons.records_max.and_then(|max| missing.get(max)).copied();
         let mut state = self
             .maker
             .prepare(self.partition, intent.first, intent.dedup_window)
@@ -231,11 +270,16 @@ impl<M: Maker> Recovery<'_, M> {
         let mut sent = false;
         for rows in &mut batch.tables {
             sent |= rows.rows() > 0;
-            self.store
-                .insert(rows.as_mut(), scope(attempt), write_before)
-                .map_err(|error| self.again(error))?;
+            self.store.insert(rows.as_mut(), scope(attempt), write_before).map_err(|error| {
+                lessons.learn(&error, &missing);
+                self.again(error)
+            })?;
         }
-        if sent && self.missing(&chosen)? {
+        if held.later_from.is_some() {
+            lessons.records_max = lessons.records_max.map(|max| max.saturating_mul(2));
+            return Err(self.again(Cause::NotWhole));
+        }
+        if sent && self.missing(&chosen, lessons)? {
             return Err(self.again(Cause::NotWhole));
         }
         if self.posted()? != Some(intent.next) {
@@ -254,9 +298,9 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     /// Whether the tables still lack rows of the batch.
-    fn missing(&self, chosen: &Chosen) -> Result<bool, Error> {
+    fn missing(&self, chosen: &Chosen, lessons: &Lessons) -> Result<bool, Error> {
         let intent = &chosen.intent;
-        let held = self.held(intent)?;
+        let held = self.held(intent, lessons)?;
         let mut state = self
             .maker
             .prepare(self.partition, intent.first, intent.dedup_window)
@@ -265,16 +309,18 @@ impl<M: Maker> Recovery<'_, M> {
         Ok(batch.tables.iter().any(|rows| rows.rows() > 0))
     }
 
-    fn held(&self, intent: &Intent) -> Result<Held, Error> {
-        self.maker
+    fn held(&self, intent: &Intent, lessons: &Lessons) -> Result<Held, Error> {
+        let present = self
+            .maker
             .tables()
             .iter()
             .map(|table| {
                 let present = self.store.present(table, self.partition, intent.first, intent.next)?;
                 Ok((*table, present))
             })
-            .collect::<Result<Held, store::Error>>()
-            .map_err(|error| self.again(error))
+            .collect::<Result<_, store::Error>>()
+            .map_err(|error| self.again(error))?;
+        Ok(Held { present, refused: lessons.refused.clone(), later_from: None })
     }
 
     fn posted(&self) -> Result<Option<u64>, Error> {

@@ -37,6 +37,35 @@ pub struct Error {
     source: clickhouse::error::Error,
 }
 
+/// What a store's refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The lease was over before the rows were there.
+    Lease,
+    /// A value of a row cannot be stored.
+    Row,
+    /// Anything else, which may pass.
+    Other,
+}
+
+/// Codes of ClickHouse's errors that speak of a value: unparsable text, types, ranges, sizes, nulls, decimals, and a
+/// violated constraint. Whatever is not listed is taken to pass.
+const ROW_CODES: &[&str] =
+    &["6", "27", "38", "41", "53", "69", "70", "117", "131", "321", "349", "407", "469"];
+
+impl Error {
+    /// What the refusal is about.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        let clickhouse::error::Error::BadResponse(answer) = &self.source else { return Refusal::Other };
+        if answer.contains("Constraint `fresh`") {
+            return Refusal::Lease;
+        }
+        let code = answer.strip_prefix("Code: ").and_then(|rest| rest.split_once('.')).map(|(code, _)| code);
+        if code.is_some_and(|code| ROW_CODES.contains(&code)) { Refusal::Row } else { Refusal::Other }
+    }
+}
+
 /// What the client answers.
 type Answered<T> = Result<T, clickhouse::error::Error>;
 

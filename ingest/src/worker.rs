@@ -16,7 +16,7 @@ use ledger::event::Millis;
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker};
 use crate::book::{Books, Sight};
 use crate::metrics::Metrics;
-use crate::recover::{self, Recovery};
+use crate::recover::{self, Cause, Lessons, Recovery};
 use crate::source::{self, Announcer, Change, Inbox, Partition, Source};
 use crate::store::Store;
 use lanes::Lanes;
@@ -223,7 +223,7 @@ fn make_all<M: Maker>(
     states: &mut HashMap<Partition, M::State>,
     batches: &[Chosen],
 ) -> Result<Vec<Batch>, MakeError> {
-    let nothing_held = Held::new();
+    let nothing_held = Held::default();
     let mut made = Vec::with_capacity(batches.len());
     for chosen in batches {
         if let Some(state) = states.get_mut(&chosen.partition) {
@@ -297,9 +297,10 @@ impl<M: Maker> Consumer<'_, M> {
         since: &mut Option<Millis>,
     ) -> Result<(), Error> {
         let mut pause = RETRY_MIN;
+        let mut lessons = Lessons::default();
         self.serve_group(Duration::ZERO)?;
         while self.announcer.owns(partition, epoch) {
-            match self.try_recover(partition, epoch, since) {
+            match self.try_recover(partition, epoch, since, &mut lessons) {
                 Ok(ready) => {
                     // What was read from an earlier position is read again.
                     self.inbox.records.remove(partition);
@@ -312,6 +313,10 @@ impl<M: Maker> Consumer<'_, M> {
                     return Ok(());
                 }
                 Err(recover::Error::Revoked(_)) => return Ok(()),
+                Err(recover::Error::Again { source: Cause::NotWhole, .. }) => {
+                    // What was sent was answered well: the rest follows without another wait for old writers.
+                    self.serve_group(RETRY_MIN)?;
+                }
                 Err(recover::Error::Again { partition, source }) => {
                     let trouble = chain(&source);
                     tracing::warn!(kafka.partition = %partition, "{partition} is being recovered: {trouble}");
@@ -349,6 +354,7 @@ impl<M: Maker> Consumer<'_, M> {
         partition: &Partition,
         epoch: u64,
         assigned_at: &mut Option<Millis>,
+        lessons: &mut Lessons,
     ) -> Result<recover::Ready<M::State>, recover::Error> {
         let again = |source: crate::store::Error| recover::Error::Again {
             partition: partition.clone(),
@@ -368,7 +374,7 @@ impl<M: Maker> Consumer<'_, M> {
             epoch,
             assigned_at: *assigned_at,
         };
-        recovery.run(self.source)
+        recovery.run(self.source, lessons)
     }
 
     /// Takes note of posted rounds; after a failure, every partition is recovered.

@@ -116,6 +116,30 @@ fn a_slow_answer_past_the_lease_makes_the_worker_read_back_and_go_on() {
 }
 
 #[test]
+fn a_row_that_the_store_refuses_is_found_and_quarantined_alone() {
+    let world = World::start(1);
+    let mut worker = world.worker();
+    world.wait_for_prices();
+    let refuse = "ALTER TABLE entries ADD CONSTRAINT picky CHECK event_id != 'refused'";
+    world.runtime.block_on(world.store().query(refuse).execute()).unwrap();
+    let trap = world.proxy.once(INSERT_ENTRIES, Action::Hold);
+    let mut truth = world.produce(Config { count: 20, ..Config::default() });
+    world.produce_one(
+        r#"{"event_id":"refused","request_id":"r","occurred_at":"2026-11-02T10:00:00Z","key":"k",
+            "endpoint_family":"openai","provider":"openai","model":"gpt-5.5","status":200,
+            "usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#,
+    );
+    truth.absorb(&world.produce(Config { seed: 2, count: 40, ..Config::default() }));
+    truth.received += 1;
+    *truth.quarantined.entry("unpostable").or_default() += 1;
+    trap.wait(PATIENCE).unwrap();
+    trap.release();
+    worker.wait_for_line("The store refuses the record at offset 20", PATIENCE).unwrap();
+    world.wait_until_received(truth.received);
+    world.assert_holds(&truth);
+}
+
+#[test]
 fn a_store_that_was_emptied_behind_a_committed_offset_makes_the_worker_refuse_to_go_on() {
     let world = World::start(1);
     let mut worker = world.worker();

@@ -163,7 +163,7 @@ impl Builder {
         if round.is_empty() {
             return Ok(None);
         }
-        let nothing_held = Held::new();
+        let nothing_held = Held::default();
         let start = meter.start()?;
         let mut batches = Vec::with_capacity(round.len());
         for chosen in &round {
