@@ -8,6 +8,7 @@ use super::event::{Event, Tokens};
 use super::prices::{Priced, Prices};
 
 /// What a row is made of.
+#[derive(Clone, Copy)]
 pub(super) struct Common<'a> {
     event: &'a Event,
     partition: &'a Partition,
