@@ -13,7 +13,7 @@ use crate::credentials;
 /// Where the service is.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ServiceOptions {
-    /// Address of the API, such as https://tollbook.example.com; else the one that `up` left in the data folder
+    /// Address of the API, such as `https://tollbook.example.com`; else the one that `up` left in the data folder
     #[arg(long, env = "TOLLBOOK_URL", value_name = "URL")]
     url: Option<String>,
     /// API token; better given as TOLLBOOK_TOKEN; else the one that `up` left in the data folder
