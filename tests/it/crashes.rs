@@ -9,6 +9,7 @@ use traffic::Config;
 use crate::world::{PATIENCE, World};
 
 const INSERT_ENTRIES: &str = "INSERT INTO entries";
+const READ_BACK: &str = "The rows that a table holds of a range of offsets";
 const INSERT_BATCH: &str = "INSERT INTO batches";
 
 fn some_traffic(world: &World) -> traffic::Truth {
@@ -50,6 +51,35 @@ fn an_insert_of_a_killed_worker_that_arrives_late_is_refused_or_counted_but_neve
     world.wait_until_received(truth.received);
     // The lease of the first worker is long over: the server refuses its rows.
     trap.release();
+    world.assert_holds(&truth);
+}
+
+/// The first worker's rows arrive within its lease, while the next one has just read that the table has none of
+/// them. With the wait, the next one reads only after the lease, when they can arrive no more.
+#[test]
+fn a_new_owner_reads_back_only_when_the_old_one_can_write_no_more() {
+    const SESSION: &[&str] = &["--kafka-option", "session.timeout.ms=6000"];
+    let world = World::start(1);
+    let mut worker = world.worker_under("15s", SESSION);
+    world.wait_for_prices();
+    let held = world.proxy.once(INSERT_ENTRIES, Action::Hold);
+    let truth = some_traffic(&world);
+    held.wait(PATIENCE).unwrap();
+    worker.kill().unwrap();
+    // The quarantine is read back first, then the entries.
+    let quarantine = world.proxy.once(READ_BACK, Action::HoldAnswer);
+    let _next = world.worker_under("15s", SESSION);
+    quarantine.wait(PATIENCE).unwrap();
+    let entries = world.proxy.once(READ_BACK, Action::HoldAnswer);
+    quarantine.release();
+    entries.wait(PATIENCE).unwrap();
+    held.release();
+    // Whatever was released has reached the store before these questions have.
+    for _ in 0..50 {
+        world.number("SELECT count() FROM system.processes");
+    }
+    entries.release();
+    world.wait_until_received(truth.received);
     world.assert_holds(&truth);
 }
 

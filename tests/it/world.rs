@@ -74,11 +74,16 @@ impl World {
 
     /// The same with other arguments about Kafka.
     pub(crate) fn worker_with(&self, arguments: &[&str]) -> Process {
+        self.worker_under(LEASE, arguments)
+    }
+
+    /// The same with another lease.
+    pub(crate) fn worker_under(&self, lease: &str, arguments: &[&str]) -> Process {
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         Recipe::tollbook("ingest")
             .unwrap()
             .arguments(["--clickhouse", &self.proxy.url(), "--clickhouse-password", self.engine.password()])
-            .arguments(["--kafka", self.broker.bootstrap(), "--lease", LEASE, "--listen", &listen])
+            .arguments(["--kafka", self.broker.bootstrap(), "--lease", lease, "--listen", &listen])
             .arguments(["--flush-after", "50ms"])
             .arguments(arguments.iter().copied())
             .start()
