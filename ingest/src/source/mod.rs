@@ -359,3 +359,35 @@ pub trait Source: Send {
     /// it is gone, so that no lease has to be waited for.
     fn may_have_zombies(&self) -> bool;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(offset: u64, value: &'static [u8], content_type: Option<&'static str>) -> Record<'static> {
+        Record {
+            offset,
+            log_time: Millis(1),
+            value: Some(value),
+            content_type,
+            redacted: false,
+            truncated: None,
+        }
+    }
+
+    #[test]
+    fn appended_records_are_those_that_were_pushed_one_by_one() {
+        let all = [
+            record(3, b"a", Some("application/json")),
+            record(4, b"", None),
+            record(7, b"bc", Some("application/avro")),
+            record(8, b"d", Some("application/json")),
+        ];
+        let (mut first, mut second) = (Records::default(), Records::default());
+        all[..2].iter().for_each(|record| first.push(*record));
+        all[2..].iter().for_each(|record| second.push(*record));
+        first.append(&second);
+        assert_eq!(first.iter().collect::<Vec<_>>(), all);
+        assert_eq!(first.bytes(), 4);
+    }
+}
