@@ -2,7 +2,11 @@
 //! because this is the path of every event: values go straight into the bytes that are sent, without a row in
 //! between. Dictionary types (`LowCardinality`) are sent as the plain type and cast by the server.
 
+mod buffer;
+
 use bytes::Bytes;
+
+pub use buffer::{Buffer, Shelf};
 
 /// Rows that a block should not exceed, so that one INSERT stays one block on the server (its default
 /// `max_insert_block_size` is 1,048,449).
@@ -13,9 +17,9 @@ const TEXT_BYTES_USUAL: usize = 8;
 
 /// A column that can be sent.
 pub trait Column {
-    /// Makes room for that many rows, as far as their size is known: growing step by step would copy every value
-    /// once more.
-    fn reserve(&mut self, rows: usize);
+    /// Makes room for that many rows, as far as their size is known, in memory that the column of that name had
+    /// before: growing step by step would copy every value once more.
+    fn reserve(&mut self, shelf: Shelf, rows: usize);
 
     /// Appends the column's bytes in Native format to `out`, leaving the column empty.
     fn encode(&mut self, out: &mut Vec<Bytes>);
@@ -24,7 +28,7 @@ pub trait Column {
 /// Values of a fixed width, little endian.
 #[derive(Debug, Default)]
 pub struct Fixed<const WIDTH: usize> {
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
 impl<const WIDTH: usize> Fixed<WIDTH> {
@@ -35,19 +39,19 @@ impl<const WIDTH: usize> Fixed<WIDTH> {
 }
 
 impl<const WIDTH: usize> Column for Fixed<WIDTH> {
-    fn reserve(&mut self, rows: usize) {
-        self.bytes.reserve(rows * WIDTH);
+    fn reserve(&mut self, shelf: Shelf, rows: usize) {
+        self.bytes = Buffer::take(shelf, rows * WIDTH);
     }
 
     fn encode(&mut self, out: &mut Vec<Bytes>) {
-        out.push(Bytes::from(std::mem::take(&mut self.bytes)));
+        out.push(self.bytes.send());
     }
 }
 
 /// Strings: a length as a variable-length integer, then the bytes.
 #[derive(Debug, Default)]
 pub struct Text {
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
 
 impl Text {
@@ -74,19 +78,19 @@ impl Text {
 }
 
 impl Column for Text {
-    fn reserve(&mut self, rows: usize) {
-        self.bytes.reserve(rows * TEXT_BYTES_USUAL);
+    fn reserve(&mut self, shelf: Shelf, rows: usize) {
+        self.bytes = Buffer::take(shelf, rows * TEXT_BYTES_USUAL);
     }
 
     fn encode(&mut self, out: &mut Vec<Bytes>) {
-        out.push(Bytes::from(std::mem::take(&mut self.bytes)));
+        out.push(self.bytes.send());
     }
 }
 
 /// Arrays: the running ends first, then all items as one column.
 #[derive(Debug, Default)]
 pub struct List<Items> {
-    ends: Vec<u8>,
+    ends: Buffer,
     count: u64,
     /// The items of the row that is being written.
     pub items: Items,
@@ -102,13 +106,14 @@ impl<Items> List<Items> {
 
 impl<Items: Column> Column for List<Items> {
     /// Most lists are empty: no room is made for items.
-    fn reserve(&mut self, rows: usize) {
-        self.ends.reserve(rows * size_of::<u64>());
+    fn reserve(&mut self, (name, part): Shelf, rows: usize) {
+        self.ends = Buffer::take((name, part), rows * size_of::<u64>());
+        self.items.reserve((name, part + 1), 0);
     }
 
     fn encode(&mut self, out: &mut Vec<Bytes>) {
         self.count = 0;
-        out.push(Bytes::from(std::mem::take(&mut self.ends)));
+        out.push(self.ends.send());
         self.items.encode(out);
     }
 }
@@ -118,9 +123,9 @@ impl<Items: Column> Column for List<Items> {
 pub struct Pair<First, Second>(pub First, pub Second);
 
 impl<First: Column, Second: Column> Column for Pair<First, Second> {
-    fn reserve(&mut self, rows: usize) {
-        self.0.reserve(rows);
-        self.1.reserve(rows);
+    fn reserve(&mut self, (name, part): Shelf, rows: usize) {
+        self.0.reserve((name, part), rows);
+        self.1.reserve((name, part + 1), rows);
     }
 
     fn encode(&mut self, out: &mut Vec<Bytes>) {
@@ -132,7 +137,7 @@ impl<First: Column, Second: Column> Column for Pair<First, Second> {
 /// Values that may be null: a mask first, then the values.
 #[derive(Debug, Default)]
 pub struct Nullable<const WIDTH: usize> {
-    mask: Vec<u8>,
+    mask: Buffer,
     values: Fixed<WIDTH>,
 }
 
@@ -145,13 +150,13 @@ impl<const WIDTH: usize> Nullable<WIDTH> {
 }
 
 impl<const WIDTH: usize> Column for Nullable<WIDTH> {
-    fn reserve(&mut self, rows: usize) {
-        self.mask.reserve(rows);
-        self.values.reserve(rows);
+    fn reserve(&mut self, (name, part): Shelf, rows: usize) {
+        self.mask = Buffer::take((name, part), rows);
+        self.values.reserve((name, part + 1), rows);
     }
 
     fn encode(&mut self, out: &mut Vec<Bytes>) {
-        out.push(Bytes::from(std::mem::take(&mut self.mask)));
+        out.push(self.mask.send());
         self.values.encode(out);
     }
 }
@@ -219,7 +224,7 @@ macro_rules! table {
             fn with_capacity(rows: usize) -> Self {
                 use crate::columns::Column as _;
                 let mut table = Self::default();
-                $(table.$name.reserve(rows);)+
+                $(table.$name.reserve((stringify!($name), 0), rows);)+
                 table
             }
 

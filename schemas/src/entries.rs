@@ -310,7 +310,17 @@ fn as_fixed(line: &Line) -> Option<(usize, i64, i128)> {
 }
 
 fn fixed_position(unit: Unit) -> Option<usize> {
-    Unit::FIXED.iter().position(|fixed| *fixed == unit)
+    let position = match unit {
+        Unit::InputUncachedTokens => 0,
+        Unit::InputCacheReadTokens => 1,
+        Unit::InputCacheWriteTokens => 2,
+        Unit::InputCacheWrite5mTokens => 3,
+        Unit::InputCacheWrite1hTokens => 4,
+        Unit::OutputTextTokens => 5,
+        Unit::OutputReasoningTokens => 6,
+        _ => return None,
+    };
+    Some(position)
 }
 
 /// A line's price for one of its unit; where that is no finite decimal, as a person would write it: amount, divisor,
@@ -388,4 +398,16 @@ fn dimensions(entry: &Entry<'_, '_>) -> String {
         let _ = write!(text, "{name}={value}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fixed_unit_has_the_place_that_the_domain_gives_it() {
+        for unit in Unit::ALL {
+            assert_eq!(fixed_position(*unit), Unit::FIXED.iter().position(|fixed| fixed == unit));
+        }
+    }
 }

@@ -66,6 +66,13 @@ pub(super) struct Moment {
     engine: Duration,
 }
 
+impl Moment {
+    /// The same moment with a later beginning of the clock; CPU time counts from the moment itself.
+    pub(super) fn from(self, at: Option<Instant>) -> Self {
+        Self { at: at.unwrap_or(self.at), ..self }
+    }
+}
+
 /// What passed since.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lap {

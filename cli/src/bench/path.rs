@@ -1,13 +1,14 @@
 //! The whole path: the real worker from a full log and an empty ledger until everything is durable and can be
 //! queried, then a comparison with the traffic's own truth, to the last digit.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clickhouse::Client;
 use ingest::events::EventMaker;
 use ingest::metrics::Metrics;
+use ingest::source::{self, Announcer, Bounds, Committed, Inbox, Partition, Records, Source};
 use ingest::worker::{self, Parts};
 use traffic::Truth;
 
@@ -57,9 +58,11 @@ pub(super) fn run(
     let mut cost = Cost::default();
     meter.begin();
     let start = meter.start()?;
-    let worker = Worker::start(config.clone(), parts(world, metrics)?)?;
+    let joined = Arc::new(OnceLock::new());
+    let worker = Worker::start(config.clone(), parts(world, metrics, &joined)?)?;
     let posted = wait(world, &client, u64::from(sent.count), &worker);
-    cost += meter.lap(&start)?;
+    // As for the plain consumer, the clock runs from the first assignment: a broker takes its time to form a group.
+    cost += meter.lap(&start.from(joined.get().copied()))?;
     let cost = meter.end(sent.count, cost)?;
     worker.end()?;
     let posted = posted?;
@@ -93,10 +96,14 @@ pub(super) fn compare(world: &World, client: &Client, truth: &Truth) -> anyhow::
     Ok(())
 }
 
-fn parts(world: &World, metrics: &Metrics) -> anyhow::Result<Parts<EventMaker>> {
-    let topic = world.topic.opener("path");
+fn parts(
+    world: &World,
+    metrics: &Metrics,
+    joined: &Arc<OnceLock<Instant>>,
+) -> anyhow::Result<Parts<EventMaker>> {
+    let (topic, joined) = (world.topic.opener("path"), joined.clone());
     Ok(Parts {
-        open: Box::new(topic),
+        open: Box::new(move || Ok(Box::new(Watched { source: topic()?, joined: joined.clone() }))),
         store: world.store(),
         maker: Arc::new(EventMaker::new(world.store(), world.books.clone(), world.schemas.clone())),
         books: Some(world.books.clone()),
@@ -124,5 +131,53 @@ fn wait(world: &World, client: &Client, count: u64, worker: &Worker) -> anyhow::
         }
         ensure!(since.elapsed() < PATIENCE, "the worker stands still after {received} of {count} records");
         std::thread::sleep(LOOK);
+    }
+}
+
+/// A source that notes when it first had a partition assigned.
+struct Watched {
+    source: Box<dyn Source>,
+    joined: Arc<OnceLock<Instant>>,
+}
+
+impl Source for Watched {
+    fn poll(&mut self, wait: Duration, inbox: &mut Inbox) -> Result<(), source::Error> {
+        self.source.poll(wait, inbox)?;
+        if !inbox.changes.is_empty() {
+            self.joined.get_or_init(Instant::now);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, partition: &Partition, offset: u64) -> Result<(), source::Error> {
+        self.source.start(partition, offset)
+    }
+
+    fn hold(&mut self, held: bool) -> Result<(), source::Error> {
+        self.source.hold(held)
+    }
+
+    fn committed(&self, partition: &Partition) -> Result<Option<Committed>, source::Error> {
+        self.source.committed(partition)
+    }
+
+    fn bounds(&self, partition: &Partition) -> Result<Bounds, source::Error> {
+        self.source.bounds(partition)
+    }
+
+    fn read(&self, partition: &Partition, first: u64, last: u64) -> Result<Records, source::Error> {
+        self.source.read(partition, first, last)
+    }
+
+    fn partitions(&self) -> Result<u32, source::Error> {
+        self.source.partitions()
+    }
+
+    fn announcer(&self) -> Arc<dyn Announcer> {
+        self.source.announcer()
+    }
+
+    fn may_have_zombies(&self) -> bool {
+        self.source.may_have_zombies()
     }
 }
