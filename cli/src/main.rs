@@ -81,7 +81,11 @@ enum Command {
     Bench(bench::Options),
 }
 
+/// Exit code of a process that SIGPIPE ended, as shells show it.
+const BROKEN_PIPE: i32 = 141;
+
 fn main() -> ExitCode {
+    end_with_the_reader();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => error.exit(),
@@ -110,6 +114,21 @@ fn main() -> ExitCode {
             if error.is::<options::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Where whoever reads the output has gone (`tollbook spend | head`), the process ends as SIGPIPE would end it,
+/// instead of with a panic's message.
+fn end_with_the_reader() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_broken_pipe = panic.payload_as_str().is_some_and(|text| {
+            text.starts_with("failed printing to stdout") && text.contains("Broken pipe")
+        });
+        if is_broken_pipe {
+            std::process::exit(BROKEN_PIPE);
+        }
+        report(panic);
+    }));
 }
 
 /// Reads the command line, with the values of the TOML file as defaults.
