@@ -5,6 +5,7 @@
 
 mod world;
 
+mod commands;
 mod crashes;
 mod embedded;
 mod posting;

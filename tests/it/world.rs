@@ -111,6 +111,25 @@ impl World {
         self.send(TOPIC, [record].into_iter());
     }
 
+    /// Sends a command under that id and waits for its outcome: `applied` or `refused`, and why.
+    pub(crate) fn command(&self, id: &str, command: &Command) -> (String, String) {
+        self.send(COMMANDS_TOPIC, command.to_records(id, "test").unwrap().into_iter());
+        let client = self.store();
+        wait::until(&format!("the outcome of {id}"), PATIENCE, || {
+            let outcome = self.runtime.block_on(
+                client
+                    .query(
+                        "SELECT outcome, detail FROM commands WHERE command_id = ? AND outcome != 'part' \
+                         ORDER BY offset DESC LIMIT 1",
+                    )
+                    .bind(id)
+                    .fetch_optional::<(String, String)>(),
+            );
+            Ok(outcome.unwrap_or_default())
+        })
+        .unwrap()
+    }
+
     fn publish_prices(&self) {
         let rows = schemas::prices::list_from_json(PRICES_JSON).unwrap();
         let rows = rows.iter().map(|row| schemas::prices::to_json(row).unwrap()).collect();
