@@ -198,6 +198,12 @@ fn check(row: &ModelRow) -> Result<(), Error> {
     if row.minimums.iter().any(|minimum| minimum.quantity.is_negative()) {
         return invalid("a minimum `quantity` must not be below zero");
     }
+    if row.increments.iter().any(|step| step.quantity.is_negative() || step.quantity.is_zero()) {
+        return invalid("an increment's `quantity` must be above zero");
+    }
+    if row.free_quotas.iter().any(|quota| quota.quantity.is_negative() || quota.quantity.is_zero()) {
+        return invalid("a free quota's `quantity` must be above zero");
+    }
     Ok(())
 }
 

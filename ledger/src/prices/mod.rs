@@ -8,7 +8,9 @@ mod row;
 pub use book::{Match, MatchedBy, PriceBook};
 pub use conditions::{Bound, Conditions, Region, Window};
 pub(crate) use rates::Rates;
-pub use row::{AmountBasis, Minimum, ModelRow, Multiplier, Price, Source};
+pub use row::{
+    AmountBasis, FreeQuota, Increment, Minimum, ModelRow, Multiplier, Price, QuotaPeriod, Scope, Source,
+};
 
 /// Why rows are no price book. Each names the row at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

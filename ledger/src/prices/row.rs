@@ -22,6 +22,8 @@ pub struct ModelRow {
     pub currency: String,
     /// From when on; absent means from the beginning of time. It ends where the next version begins.
     pub effective_from: Option<Millis>,
+    /// For whom the prices hold.
+    pub scope: Scope,
     /// The version that this one puts right: from then on it counts as if that one had never been.
     pub supersedes: Option<String>,
     /// Whether the units or the provider's own figure are billed.
@@ -32,12 +34,32 @@ pub struct ModelRow {
     pub multipliers: Vec<Multiplier>,
     /// Least quantities that are charged.
     pub minimums: Vec<Minimum>,
+    /// Steps in which quantities are charged.
+    pub increments: Vec<Increment>,
+    /// What an account has free in each period; rated like anything else, and credited for the period.
+    pub free_quotas: Vec<FreeQuota>,
     /// Where the prices come from.
     pub source: Source,
     /// Why the prices are not yet confirmed by a second source; absent where they are.
     pub unconfirmed: Option<String>,
     /// What a reader should know.
     pub notes: Option<String>,
+}
+
+/// For whom a row's prices hold. Within one plane of prices the narrowest scope that fits goes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// For anybody: the provider's public list, from which list cost is made.
+    #[default]
+    Public,
+    /// For one account at the provider, by contract: the cost of what goes through it.
+    ProviderAccount(String),
+    /// For the customers of one plan: their charge.
+    Plan(String),
+    /// For one team: its charge.
+    Team(String),
+    /// For one customer: its charge.
+    Customer(String),
 }
 
 names! {
@@ -79,6 +101,38 @@ pub struct Minimum {
     pub unit: Unit,
     /// How much.
     pub quantity: Decimal,
+}
+
+/// A step in which a unit is charged: its quantity is rounded up to a multiple, after any minimum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Increment {
+    /// Of what.
+    pub unit: Unit,
+    /// The step; above zero.
+    pub quantity: Decimal,
+}
+
+/// A quantity that an account at the provider has free in each period, shared by all models of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreeQuota {
+    /// Of what.
+    pub unit: Unit,
+    /// How much.
+    pub quantity: Decimal,
+    /// How long until it begins anew.
+    pub period: QuotaPeriod,
+    /// The group of models that share it; absent where the model has it alone.
+    pub shared_group: Option<String>,
+}
+
+names! {
+    /// How long a free quota lasts.
+    QuotaPeriod {
+        /// A day, UTC.
+        Day = "day",
+        /// A calendar month, UTC.
+        Month = "month",
+    }
 }
 
 /// Where prices come from.

@@ -3,7 +3,7 @@
 use ledger::entry::{Scratch, entries_for};
 use ledger::event::{AttemptKind, GatewayCache, Json, Millis, Outcome, Owners, UsageEvent};
 use ledger::money::{Amount, Decimal};
-use ledger::prices::{AmountBasis, Bound, Conditions, ModelRow, Price, PriceBook, Region, Source};
+use ledger::prices::{AmountBasis, Bound, Conditions, ModelRow, Price, PriceBook, Region, Scope, Source};
 use ledger::reject::Reject;
 use ledger::unit::Unit;
 use ledger::usage::{Flag, Node};
@@ -91,11 +91,14 @@ pub(crate) fn row(model: &str, prices: &[&str]) -> ModelRow {
         endpoint_families: vec![],
         currency: "USD".into(),
         effective_from: None,
+        scope: Scope::Public,
         supersedes: None,
         amount_basis: AmountBasis::Units,
         prices: prices.iter().map(|line| price(line)).collect(),
         multipliers: vec![],
         minimums: vec![],
+        increments: vec![],
+        free_quotas: vec![],
         source: Source::default(),
         unconfirmed: None,
         notes: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use ledger::entry::{Scratch, entries_for};
 use ledger::money::{Amount, Decimal};
-use ledger::prices::{AmountBasis, Conditions, ModelRow, Multiplier, Price, PriceBook, Source};
+use ledger::prices::{AmountBasis, Conditions, ModelRow, Multiplier, Price, PriceBook, Scope, Source};
 use ledger::unit::Unit;
 use ledger::usage::{self, Flag, Normalized};
 use serde_json::Value;
@@ -128,6 +128,7 @@ fn row(case: &Value) -> ModelRow {
         endpoint_families: vec![],
         currency: "USD".into(),
         effective_from: None,
+        scope: Scope::Public,
         supersedes: None,
         amount_basis: AmountBasis::Units,
         prices: fields("prices_per_mtok")
@@ -136,6 +137,8 @@ fn row(case: &Value) -> ModelRow {
             .collect(),
         multipliers: multiplier.into_iter().collect(),
         minimums: vec![],
+        increments: vec![],
+        free_quotas: vec![],
         source: Source::default(),
         unconfirmed: None,
         notes: None,

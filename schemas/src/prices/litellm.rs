@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use ledger::prices::{AmountBasis, ModelRow, PriceBook, Source};
+use ledger::prices::{AmountBasis, ModelRow, PriceBook, Scope, Source};
 use sha2::{Digest, Sha256};
 
 use entry::{Draft, Fields, is_price_key};
@@ -186,11 +186,14 @@ fn begin(provider: &str, model: &str, draft: &Draft<'_>, version: &str) -> Model
         endpoint_families: Vec::new(),
         currency: "USD".into(),
         effective_from: None,
+        scope: Scope::Public,
         supersedes: None,
         amount_basis: AmountBasis::Units,
         prices: draft.prices.clone(),
         multipliers: draft.multipliers.clone(),
         minimums: Vec::new(),
+        increments: Vec::new(),
+        free_quotas: Vec::new(),
         source: Source {
             name: "litellm".into(),
             version: Some(version.to_owned()),

@@ -3,8 +3,10 @@
 
 use jiff::Timestamp;
 use ledger::event::Millis;
+use ledger::money::Decimal;
 use ledger::prices::{
-    AmountBasis, Bound, Conditions, Minimum, ModelRow, Multiplier, Price, Region, Source, Window,
+    AmountBasis, Bound, Conditions, FreeQuota, Increment, Minimum, ModelRow, Multiplier, Price, QuotaPeriod,
+    Region, Scope, Source, Window,
 };
 use ledger::unit::Unit;
 use serde::{Deserialize, Serialize};
@@ -85,6 +87,8 @@ struct Row<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     effective_from: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<ScopeText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     supersedes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     amount_basis: Option<&'a str>,
@@ -92,7 +96,11 @@ struct Row<'a> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     multipliers: Vec<MultiplierText>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    minimums: Vec<MinimumText>,
+    minimums: Vec<QuantityText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    increments: Vec<QuantityText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    free_quotas: Vec<QuotaText>,
     #[serde(default)]
     source: SourceText,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,9 +130,28 @@ struct MultiplierText {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct MinimumText {
+struct QuantityText {
     unit: String,
     quantity: Number,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct QuotaText {
+    unit: String,
+    quantity: Number,
+    period: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shared_group: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum ScopeText {
+    ProviderAccount(String),
+    Plan(String),
+    Team(String),
+    Customer(String),
 }
 
 #[derive(Default, Deserialize, Serialize)]
@@ -193,11 +220,11 @@ struct WindowText {
 }
 
 fn one() -> Number {
-    Number(ledger::money::Decimal::ONE)
+    Number(Decimal::ONE)
 }
 
 fn is_one(number: &Number) -> bool {
-    number.0 == ledger::money::Decimal::ONE
+    number.0 == Decimal::ONE
 }
 
 impl<'a> Row<'a> {
@@ -218,11 +245,18 @@ impl<'a> Row<'a> {
             endpoint_families: row.endpoint_families.clone(),
             currency: row.currency.clone(),
             effective_from: row.effective_from.map(time).transpose()?,
+            scope: ScopeText::of(&row.scope),
             supersedes: row.supersedes.clone(),
             amount_basis: basis.map(AmountBasis::name),
             prices: row.prices.iter().map(PriceText::of).collect(),
             multipliers: row.multipliers.iter().map(MultiplierText::of).collect(),
-            minimums: row.minimums.iter().map(MinimumText::of).collect(),
+            minimums: row.minimums.iter().map(|least| QuantityText::of(least.unit, least.quantity)).collect(),
+            increments: row
+                .increments
+                .iter()
+                .map(|step| QuantityText::of(step.unit, step.quantity))
+                .collect(),
+            free_quotas: row.free_quotas.iter().map(QuotaText::of).collect(),
             source: SourceText {
                 name: row.source.name.clone(),
                 version: row.source.version.clone(),
@@ -246,11 +280,19 @@ impl<'a> Row<'a> {
         let prices: Result<_, _> = self.prices.into_iter().map(PriceText::into_domain).collect();
         let multipliers: Result<_, _> =
             self.multipliers.into_iter().map(MultiplierText::into_domain).collect();
-        let minimums: Result<_, _> = self.minimums.into_iter().map(MinimumText::into_domain).collect();
+        let minimum =
+            |text: QuantityText| text.into_domain().map(|(unit, quantity)| Minimum { unit, quantity });
+        let increment =
+            |text: QuantityText| text.into_domain().map(|(unit, quantity)| Increment { unit, quantity });
+        let minimums: Result<_, _> = self.minimums.into_iter().map(minimum).collect();
+        let increments: Result<_, _> = self.increments.into_iter().map(increment).collect();
+        let free_quotas: Result<_, _> = self.free_quotas.into_iter().map(QuotaText::into_domain).collect();
         Ok(ModelRow {
             prices: prices.map_err(invalid)?,
             multipliers: multipliers.map_err(invalid)?,
             minimums: minimums.map_err(invalid)?,
+            increments: increments.map_err(invalid)?,
+            free_quotas: free_quotas.map_err(invalid)?,
             id: self.id,
             provider: self.provider,
             model: self.model,
@@ -258,6 +300,7 @@ impl<'a> Row<'a> {
             endpoint_families: self.endpoint_families,
             currency: self.currency,
             effective_from: self.effective_from.map(|from| Millis(from.as_millisecond())),
+            scope: self.scope.map_or(Scope::Public, ScopeText::into_domain),
             supersedes: self.supersedes,
             amount_basis: basis,
             source: Source {
@@ -302,13 +345,57 @@ impl MultiplierText {
     }
 }
 
-impl MinimumText {
-    fn of(minimum: &Minimum) -> Self {
-        Self { unit: minimum.unit.name().to_owned(), quantity: Number(minimum.quantity) }
+impl QuantityText {
+    fn of(unit: Unit, quantity: Decimal) -> Self {
+        Self { unit: unit.name().to_owned(), quantity: Number(quantity) }
     }
 
-    fn into_domain(self) -> Result<Minimum, String> {
-        Ok(Minimum { unit: parse_unit(&self.unit)?, quantity: self.quantity.0 })
+    fn into_domain(self) -> Result<(Unit, Decimal), String> {
+        Ok((parse_unit(&self.unit)?, self.quantity.0))
+    }
+}
+
+impl QuotaText {
+    fn of(quota: &FreeQuota) -> Self {
+        Self {
+            unit: quota.unit.name().to_owned(),
+            quantity: Number(quota.quantity),
+            period: quota.period.name().to_owned(),
+            shared_group: quota.shared_group.clone(),
+        }
+    }
+
+    fn into_domain(self) -> Result<FreeQuota, String> {
+        let period = QuotaPeriod::parse(&self.period).ok_or_else(|| {
+            format!("the `period` of a free quota is `day` or `month`, not {:?}", self.period)
+        })?;
+        Ok(FreeQuota {
+            unit: parse_unit(&self.unit)?,
+            quantity: self.quantity.0,
+            period,
+            shared_group: self.shared_group,
+        })
+    }
+}
+
+impl ScopeText {
+    fn of(scope: &Scope) -> Option<Self> {
+        match scope {
+            Scope::Public => None,
+            Scope::ProviderAccount(account) => Some(Self::ProviderAccount(account.clone())),
+            Scope::Plan(plan) => Some(Self::Plan(plan.clone())),
+            Scope::Team(team) => Some(Self::Team(team.clone())),
+            Scope::Customer(customer) => Some(Self::Customer(customer.clone())),
+        }
+    }
+
+    fn into_domain(self) -> Scope {
+        match self {
+            Self::ProviderAccount(account) => Scope::ProviderAccount(account),
+            Self::Plan(plan) => Scope::Plan(plan),
+            Self::Team(team) => Scope::Team(team),
+            Self::Customer(customer) => Scope::Customer(customer),
+        }
     }
 }
 
