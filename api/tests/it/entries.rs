@@ -78,7 +78,7 @@ async fn the_proof_shows_every_attempt_line_and_where_it_came_from() -> Result<(
     assert_eq!(second["invoice"], "open period 2026-11");
     assert_eq!(
         proof["totals"],
-        json!([{"currency": "USD", "list_cost": "40.01", "cost": "40.01", "charge": "40.01"}])
+        json!([{"currency": "USD", "charge_currency": "USD", "list_cost": "40.01", "cost": "40.01", "charge": "40.01"}])
     );
     assert_eq!(proof["corrections"], json!([]));
     assert_eq!(proof["unpriced"], json!({"entries": 1, "units": {"images": 1}}));
