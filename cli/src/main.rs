@@ -14,10 +14,12 @@ mod log;
 mod logging;
 mod migrate;
 mod options;
+mod planes;
 mod price;
 mod prices;
 mod probe;
 mod quarantine;
+mod registries;
 mod request;
 mod service;
 mod spend;
@@ -65,6 +67,12 @@ enum Command {
     Prices(prices::Options),
     /// Rate one event without posting it, and show the arithmetic
     Price(price::Options),
+    /// List and set markups: how charges are made of costs
+    Markups(registries::Markups),
+    /// List and set accounts: who is invoiced
+    Accounts(registries::Accounts),
+    /// List, set and import whose gateway keys are
+    Owners(registries::Owners),
     /// Show totals by any dimensions
     Spend(spend::Options),
     /// Prove one request: its attempts, quantities, prices and amounts
@@ -99,6 +107,9 @@ fn main() -> ExitCode {
         Command::Migrate(options) => migrate::run(&options),
         Command::Prices(options) => prices::run(&options),
         Command::Price(options) => price::run(&options),
+        Command::Markups(options) => registries::markups(options),
+        Command::Accounts(options) => registries::accounts(options),
+        Command::Owners(options) => registries::owners(options),
         Command::Spend(options) => spend::run(&options),
         Command::Request(options) => request::run(&options),
         Command::Audit(options) => audit::run(&options),

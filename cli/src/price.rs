@@ -7,12 +7,13 @@ use clap::{Args, ValueEnum};
 use ledger::entry::{Entry, Scratch, entries_for};
 use ledger::money::{Amount, Decimal};
 use ledger::price::Line;
-use ledger::prices::{ModelRow, PriceBook};
+use ledger::prices::{Match, ModelRow, PriceBook};
 use schemas::event::{Arena, Decoder, Record};
 use serde_json::{Map, Value, json};
 
+use crate::planes;
 use crate::prices::{Form, rows_of};
-use crate::service::ServiceOptions;
+use crate::service::{Service, ServiceOptions};
 
 /// Options of `tollbook price`.
 #[derive(Debug, Args)]
@@ -25,6 +26,13 @@ pub(crate) struct Options {
     /// Form of the price file; told by its content where not given
     #[arg(long, value_name = "FORM", requires = "prices")]
     form: Option<Form>,
+    /// Markups to charge by: JSON as `POST /v1/markups` takes it; without it, and without a price file, those of the
+    /// service
+    #[arg(long, value_name = "FILE")]
+    markups: Option<PathBuf>,
+    /// Accounts, whose plans prices and markups may be for: JSON as `POST /v1/accounts` takes it; else likewise
+    #[arg(long, value_name = "FILE")]
+    accounts: Option<PathBuf>,
     /// Form of the answer
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     format: Format,
@@ -41,9 +49,13 @@ enum Format {
 /// Rates the event and prints how.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let bytes = read(&options.event)?;
+    let files = (options.markups.as_deref(), options.accounts.as_deref());
     let book = match &options.prices {
-        Some(file) => PriceBook::new(rows_of(file, options.form)?)?,
-        None => PriceBook::new(published(&options.service)?)?,
+        Some(file) => planes::book(PriceBook::new(rows_of(file, options.form)?)?, files, None)?,
+        None => {
+            let service = options.service.connect()?;
+            planes::book(PriceBook::new(published(&service)?)?, files, Some(&service))?
+        }
     };
     let arena = Arena::new();
     let record = Record { value: Some(&bytes), content_type: None, log_time: ingest::book::wall_clock() };
@@ -79,8 +91,7 @@ fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The whole book of the service.
-fn published(options: &ServiceOptions) -> anyhow::Result<Vec<ModelRow>> {
-    let service = options.connect()?;
+fn published(service: &Service) -> anyhow::Result<Vec<ModelRow>> {
     let mut rows = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
@@ -124,6 +135,7 @@ fn show(entry: &Entry<'_, '_>) -> Value {
     if entry.is_unpriced() && unpriced.is_empty() {
         unpriced.push("usage_missing");
     }
+    let (list, charging) = planes::show(entry);
     json!({
         "model": entry.model,
         "outcome": entry.outcome.name(),
@@ -131,16 +143,15 @@ fn show(entry: &Entry<'_, '_>) -> Value {
         "units_avoided": units(entry.avoided),
         "flags": entry.flags.iter().map(ledger::usage::Flag::name).collect::<Vec<_>>(),
         "dimensions": dimensions,
-        "model_row": entry.row.map(|row| json!({
-            "id": row.row.id,
-            "matched_by": row.matched_by.name(),
-            "source": row.row.source.name,
-            "version": row.row.source.version,
-            "unconfirmed": row.row.unconfirmed,
-        })),
-        "lines": entry.lines.iter().map(|line| show_line(line, entry)).collect::<Vec<_>>(),
-        "lines_avoided": entry.avoided.iter().map(|line| show_line(line, entry)).collect::<Vec<_>>(),
+        "model_row": entry.row.map(show_row),
+        "lines": entry.lines.iter().map(|line| show_line(line, entry.row)).collect::<Vec<_>>(),
+        "lines_avoided": entry.avoided.iter().map(|line| show_line(line, entry.row)).collect::<Vec<_>>(),
+        "list": list,
+        "charging": charging,
+        "list_cost": entry.list_cost.to_string(),
         "cost": entry.cost.to_string(),
+        "charge": entry.charge.to_string(),
+        "charge_currency": entry.charge_currency,
         "cost_avoided": entry.cost_avoided.to_string(),
         "currency": entry.currency,
         "unpriced": unpriced,
@@ -150,11 +161,23 @@ fn show(entry: &Entry<'_, '_>) -> Value {
     })
 }
 
-fn show_line(line: &Line, entry: &Entry<'_, '_>) -> Value {
+/// The row that priced a plane.
+pub(crate) fn show_row(row: Match<'_>) -> Value {
+    json!({
+        "id": row.row.id,
+        "matched_by": row.matched_by.name(),
+        "source": row.row.source.name,
+        "version": row.row.source.version,
+        "unconfirmed": row.row.unconfirmed,
+    })
+}
+
+/// A line that the row priced.
+pub(crate) fn show_line(line: &Line, row: Option<Match<'_>>) -> Value {
     let price = line.price.as_ref();
     let row_price = price
         .and_then(|price| price.row_price)
-        .and_then(|index| entry.row.and_then(|row| row.row.prices.get(usize::from(index))));
+        .and_then(|index| row.and_then(|row| row.row.prices.get(usize::from(index))));
     json!({
         "unit": line.unit.name(),
         "quantity": number(line.quantity),
@@ -169,7 +192,7 @@ fn show_line(line: &Line, entry: &Entry<'_, '_>) -> Value {
 }
 
 /// A whole quantity as a number, any other as a decimal string.
-fn number(quantity: Decimal) -> Value {
+pub(crate) fn number(quantity: Decimal) -> Value {
     quantity.to_i64().map_or_else(|| json!(quantity.to_string()), |whole| json!(whole))
 }
 
@@ -182,31 +205,15 @@ fn print_text(answer: &Value) {
             Some(row) => println!("  price row {} ({})", text(&row["id"]), text(&row["matched_by"])),
             None => println!("  no price row holds"),
         }
-        for line in entry["lines"]
-            .as_array()
-            .unwrap_or(&empty)
-            .iter()
-            .chain(entry["lines_avoided"].as_array().unwrap_or(&empty))
-        {
-            let mut arithmetic = match line["price"].as_str() {
-                None => "no price".to_owned(),
-                Some(price) => price.to_owned(),
-            };
-            if line["per"].as_str().is_some_and(|per| per != "1") {
-                arithmetic += &format!(" / {}", text(&line["per"]));
+        print_lines(&entry["lines"]);
+        print_lines(&entry["lines_avoided"]);
+        for (name, plane) in [("list", &entry["list"]), ("charge", &entry["charging"])] {
+            if let Some(row) = plane["model_row"].as_object() {
+                println!("  {name} by price row {} ({})", text(&row["id"]), text(&row["matched_by"]));
+                print_lines(&plane["lines"]);
+            } else if plane["markup"].is_object() {
+                planes::print_marked(plane);
             }
-            if line["factor"].as_str().is_some_and(|factor| factor != "1") {
-                arithmetic += &format!(" × {}", text(&line["factor"]));
-            }
-            let condition = line["condition"].as_str().filter(|condition| !condition.is_empty());
-            println!(
-                "  {:<32} {:>12} × {arithmetic} = {}  [{}{}]",
-                text(&line["unit"]),
-                text(&line["quantity"]),
-                text(&line["amount"]),
-                text(&line["price_basis"]),
-                condition.map(|condition| format!("; {condition}")).unwrap_or_default()
-            );
         }
         for (name, label) in [("flags", "flags"), ("unpriced", "unpriced")] {
             let list: Vec<String> = entry[name].as_array().unwrap_or(&empty).iter().map(text).collect();
@@ -214,6 +221,40 @@ fn print_text(answer: &Value) {
                 println!("  {label}: {}", list.join(", "));
             }
         }
+        println!(
+            "  list cost {}, cost {} {}, charge {} {}",
+            text(&entry["list_cost"]),
+            text(&entry["cost"]),
+            text(&entry["currency"]),
+            text(&entry["charge"]),
+            text(&entry["charge_currency"])
+        );
     }
     println!("cost {} {}", text(&answer["cost"]), text(&answer["currency"]));
+}
+
+/// Lines for people: quantity × price, with what was divided and multiplied.
+fn print_lines(lines: &Value) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for line in lines.as_array().into_iter().flatten() {
+        let mut arithmetic = match line["price"].as_str() {
+            None => "no price".to_owned(),
+            Some(price) => price.to_owned(),
+        };
+        if line["per"].as_str().is_some_and(|per| per != "1") {
+            arithmetic += &format!(" / {}", text(&line["per"]));
+        }
+        if line["factor"].as_str().is_some_and(|factor| factor != "1") {
+            arithmetic += &format!(" × {}", text(&line["factor"]));
+        }
+        let condition = line["condition"].as_str().filter(|condition| !condition.is_empty());
+        println!(
+            "  {:<32} {:>12} × {arithmetic} = {}  [{}{}]",
+            text(&line["unit"]),
+            text(&line["quantity"]),
+            text(&line["amount"]),
+            text(&line["price_basis"]),
+            condition.map(|condition| format!("; {condition}")).unwrap_or_default()
+        );
+    }
 }

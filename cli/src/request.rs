@@ -96,8 +96,11 @@ fn shown(proof: &Proof) -> Result<String, std::fmt::Error> {
         let currency = total.currency.as_deref().unwrap_or("without a price");
         writeln!(
             text,
-            "total: list cost {}, cost {}, charge {} {currency}",
-            total.list_cost, total.cost, total.charge
+            "total: list cost {}, cost {} {currency}, charge {} {}",
+            total.list_cost,
+            total.cost,
+            total.charge,
+            total.charge_currency.as_deref().unwrap_or(currency)
         )?;
     }
     writeln!(text, "billed in: {}", proof.invoice)?;
@@ -129,7 +132,8 @@ fn write_attempt(text: &mut String, attempt: &Attempt) -> std::fmt::Result {
         write_entry(text, entry)?;
     }
     let currency = attempt.currency.as_deref().unwrap_or("without a price");
-    writeln!(text, "  cost {}, charge {} {currency}", attempt.cost, attempt.charge)?;
+    let charge_currency = attempt.charge_currency.as_deref().unwrap_or(currency);
+    writeln!(text, "  cost {} {currency}, charge {} {charge_currency}", attempt.cost, attempt.charge)?;
     if !attempt.flags.is_empty() {
         writeln!(text, "  noted: {}", attempt.flags.join(", "))?;
     }
@@ -141,7 +145,28 @@ fn write_entry(text: &mut String, entry: &AttemptEntry) -> std::fmt::Result {
     if let Some(row) = &entry.model_row {
         writeln!(text, "  priced by {}", priced_by(row))?;
     }
-    if entry.lines.is_empty() {
+    write_lines(text, &entry.lines)?;
+    for (name, plane) in [("list", &entry.list), ("charge", &entry.charging)] {
+        let Some(plane) = plane else { continue };
+        if let Some(row) = &plane.model_row {
+            writeln!(text, "  {name} priced by {}", priced_by(row))?;
+        }
+        if let Some(markup) = &plane.markup {
+            let factor = markup.factor.as_deref().unwrap_or("unknown");
+            let terms = markup.terms.as_ref().map_or("", |terms| terms.get());
+            writeln!(
+                text,
+                "  {name} by markup {} version {}, factor {factor}: {terms}",
+                markup.id, markup.version
+            )?;
+        }
+        write_lines(text, &plane.lines)?;
+    }
+    Ok(())
+}
+
+fn write_lines(text: &mut String, lines: &[Line]) -> std::fmt::Result {
+    if lines.is_empty() {
         return Ok(());
     }
     let columns = [
@@ -151,7 +176,7 @@ fn write_entry(text: &mut String, entry: &AttemptEntry) -> std::fmt::Result {
         Column::Number("amount"),
         Column::Text("price basis"),
     ];
-    let table = aligned(&columns, entry.lines.iter().map(line));
+    let table = aligned(&columns, lines.iter().map(line));
     table.lines().try_for_each(|line| writeln!(text, "    {line}"))
 }
 
@@ -170,7 +195,7 @@ fn line(line: &Line) -> Vec<String> {
     vec![
         line.unit.clone(),
         line.quantity.clone(),
-        or_none(&line.unit_price),
+        line.arithmetic.clone().unwrap_or_else(|| or_none(&line.unit_price)),
         or_none(&line.amount),
         line.price_basis.clone(),
     ]

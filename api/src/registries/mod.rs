@@ -14,9 +14,8 @@ use ledger::event::Millis;
 use schemas::caller::Caller;
 use schemas::command::Command;
 use schemas::queries;
-use schemas::registries::{Change, Outcome, Set, Stored, apply};
+use schemas::registries::{Change, Outcome, Set, Stored, apply, parse};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::bounds::{Bounds, Conditions, Value, Values};
@@ -188,31 +187,9 @@ impl Listed {
     }
 }
 
-/// The versions that a JSON body holds, and whether it asks for a dry run: one, a list, or `{"rows": […]}`.
+/// The versions that a JSON body holds, and whether it asks for a dry run.
 fn rows<C: Change>(bytes: &[u8]) -> Result<(Vec<C>, bool), Problem> {
-    #[derive(Deserialize)]
-    struct Probe<'a> {
-        #[serde(borrow)]
-        rows: Option<&'a RawValue>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields, bound = "C: Change")]
-    struct Several<C> {
-        rows: Vec<C>,
-        #[serde(default)]
-        dry_run: bool,
-    }
-
-    let wrong = |error: serde_json::Error| Problem::body(format!("the body is not valid: {error}"));
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Ok((serde_json::from_slice(bytes).map_err(wrong)?, false));
-    }
-    if serde_json::from_slice::<Probe<'_>>(bytes).map_err(wrong)?.rows.is_some() {
-        let several: Several<C> = serde_json::from_slice(bytes).map_err(wrong)?;
-        return Ok((several.rows, several.dry_run));
-    }
-    Ok((vec![serde_json::from_slice(bytes).map_err(wrong)?], false))
+    parse(bytes).map_err(|error| Problem::body(format!("the body is not valid: {error}")))
 }
 
 /// Sets versions, or with `dry_run` says what would be set.
@@ -279,26 +256,6 @@ impl ToldVersion {
             kind: Some(self.kind).filter(|kind| !kind.is_empty()),
             version: self.version,
             effective_from: self.effective_from_ms.map(rfc3339),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use schemas::registries::OwnerText;
-
-    #[test]
-    fn a_body_is_one_version_a_list_or_rows() {
-        let keys = |text: &str| {
-            let (rows, dry_run) = rows::<OwnerText>(text.as_bytes()).unwrap();
-            (rows.into_iter().map(|row| row.key).collect::<Vec<_>>(), dry_run)
-        };
-        assert_eq!(keys(r#"{"key":"a"}"#), (vec!["a".to_owned()], false));
-        assert_eq!(keys(r#" [{"key":"a"},{"key":"b"}]"#), (vec!["a".to_owned(), "b".to_owned()], false));
-        assert_eq!(keys(r#"{"rows":[{"key":"a"}],"dry_run":true}"#), (vec!["a".to_owned()], true));
-        for wrong in ["", "7", r#"{"key":"a","rows":[]}"#, r#"{"team":"a"}"#, r#"{"key":"a","tema":"b"}"#] {
-            assert!(rows::<OwnerText>(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
 }

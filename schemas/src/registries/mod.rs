@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use ledger::event::Millis;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 pub use account::AccountText;
 pub use markup::{AdditionText, FxText, MarkupText, ScopeText};
@@ -115,6 +116,36 @@ pub struct Unreadable {
     id: String,
     version: u32,
     detail: String,
+}
+
+/// The versions that a JSON text holds, and whether it asks for a dry run: one, a list, or
+/// `{"rows": […], "dry_run": true}`.
+///
+/// # Errors
+/// Where the text is none of these.
+pub fn parse<C: Change>(bytes: &[u8]) -> Result<(Vec<C>, bool), serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Probe<'a> {
+        #[serde(borrow)]
+        rows: Option<&'a RawValue>,
+    }
+
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields, bound = "C: Change")]
+    struct Several<C> {
+        rows: Vec<C>,
+        #[serde(default)]
+        dry_run: bool,
+    }
+
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Ok((serde_json::from_slice(bytes)?, false));
+    }
+    if serde_json::from_slice::<Probe<'_>>(bytes)?.rows.is_some() {
+        let several: Several<C> = serde_json::from_slice(bytes)?;
+        return Ok((several.rows, several.dry_run));
+    }
+    Ok((vec![serde_json::from_slice(bytes)?], false))
 }
 
 /// Everything that was set, in the order in which it was.

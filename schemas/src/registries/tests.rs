@@ -156,3 +156,17 @@ fn a_field_that_nobody_knows_is_refused() {
             .is_err()
     );
 }
+
+#[test]
+fn a_text_is_one_version_a_list_or_rows() {
+    let keys = |text: &str| {
+        let (rows, dry_run) = parse::<OwnerText>(text.as_bytes()).unwrap();
+        (rows.into_iter().map(|row| row.key).collect::<Vec<_>>(), dry_run)
+    };
+    assert_eq!(keys(r#"{"key":"a"}"#), (vec!["a".to_owned()], false));
+    assert_eq!(keys(r#" [{"key":"a"},{"key":"b"}]"#), (vec!["a".to_owned(), "b".to_owned()], false));
+    assert_eq!(keys(r#"{"rows":[{"key":"a"}],"dry_run":true}"#), (vec!["a".to_owned()], true));
+    for wrong in ["", "7", r#"{"key":"a","rows":[]}"#, r#"{"team":"a"}"#, r#"{"key":"a","tema":"b"}"#] {
+        assert!(parse::<OwnerText>(wrong.as_bytes()).is_err(), "{wrong}");
+    }
+}
