@@ -14,7 +14,7 @@ use crate::world::PATIENCE;
 const EVENTS_PER_REQUEST: usize = 200;
 
 /// One embedded Tollbook and its data.
-struct Embedded {
+pub(crate) struct Embedded {
     folder: tempfile::TempDir,
     port: u16,
     process: Process,
@@ -23,7 +23,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = folder::fresh("embedded").unwrap();
         let port = ports::free().unwrap();
         let process = up(&folder, port);
@@ -53,7 +53,19 @@ impl Embedded {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
 
-    fn get(&self, path: &str) -> Value {
+    /// A change over the API: status and answer.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.post(self.url(path)).bearer_auth(self.token()).json(body);
+        self.runtime
+            .block_on(async {
+                let answer = request.send().await?;
+                let status = answer.status().as_u16();
+                Ok::<_, reqwest::Error>((status, answer.json().await?))
+            })
+            .unwrap()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
         self.runtime
             .block_on(async {
                 let answer = self.http.get(self.url(path)).bearer_auth(self.token()).send().await?;
