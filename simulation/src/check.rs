@@ -94,7 +94,10 @@ impl fmt::Display for Violation {
                 write!(formatter, "doubled: the record at {partition}/{offset} has two rows")
             }
             Self::Lost { partition, offset } => {
-                write!(formatter, "lost: the record at {partition}/{offset} is in a closed batch and has no row")
+                write!(
+                    formatter,
+                    "lost: the record at {partition}/{offset} is in a closed batch and has no row"
+                )
             }
             Self::Untiled { partition, first, reaches } => {
                 write!(
@@ -155,7 +158,8 @@ impl World {
     ) -> Result<(), Violation> {
         let rows = self.partitions[usize::from(partition)].rows;
         let entries = scenario.find(partition, batch, |record| matches!(record, Record::Entry { .. }));
-        let kept = scenario.find(partition, batch, |record| matches!(record, Record::Bad | Record::Unpostable));
+        let kept =
+            scenario.find(partition, batch, |record| matches!(record, Record::Bad | Record::Unpostable));
         match each((entries & !rows.entries) | (kept & !rows.quarantine)).next() {
             Some(offset) => Err(Violation::Lost { partition, offset }),
             None => Ok(()),

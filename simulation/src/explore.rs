@@ -22,25 +22,35 @@ pub struct Explored {
     pub finding: Option<Finding>,
 }
 
+/// How far a search goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Faults that happen at most.
+    pub faults: u16,
+    /// Where time ends; a lease is two long.
+    pub time_max: u16,
+    /// States after which the search is given up.
+    pub states_max: usize,
+}
+
 /// How a state was reached: from which, by which step.
 type Origin = (usize, Step);
 
-/// Searches one partition with two records, of two months, two workers, and that many faults, until there are no new
-/// states, or that many.
+/// Searches one partition with two records, of two months, and two workers, until there are no new states.
 #[must_use]
-pub fn explore(way: Option<Way>, sought: Option<Kind>, faults: u16, states_max: usize) -> Explored {
+pub fn explore(way: Option<Way>, sought: Option<Kind>, bounds: Bounds) -> Explored {
     let scenario = Scenario {
         way,
         sought,
         logs: vec![vec![Record::Entry { month: 0 }, Record::Entry { month: 1 }]],
         leases: if way == Some(Way::WaitByOwnLease) { vec![5, 2] } else { vec![2, 2] },
-        faults,
-        time_max: 6,
+        faults: bounds.faults,
+        time_max: bounds.time_max,
     };
     let mut search = Search { scenario, seen: HashSet::new(), origins: Vec::new(), steps: 0 };
     let mut states = vec![(usize::MAX, joined(&search.scenario))];
     let mut finding = None;
-    while !states.is_empty() && finding.is_none() && search.seen.len() < states_max {
+    while !states.is_empty() && finding.is_none() && search.seen.len() < bounds.states_max {
         match search.next_states(states) {
             Ok(next) => states = next,
             Err(found) => {
@@ -80,16 +90,15 @@ impl Search {
             for (step, is_fault) in ordinary.chain(enabled.faults.iter().map(|step| (*step, true))) {
                 let mut next = world.clone();
                 self.steps += 1;
-                let taken = next.take(&self.scenario, step, is_fault);
-                if let Err(violation) = taken
-                    && !(violation.is_passed_over() && !self.scenario.seeks(&violation))
-                {
-                    if !self.scenario.seeks(&violation) {
-                        continue;
+                match next.take(&self.scenario, step, is_fault) {
+                    Err(violation) if self.scenario.seeks(&violation) => {
+                        let mut steps = self.steps_to(index);
+                        steps.push(step);
+                        let start = joined(&self.scenario);
+                        return Err(Box::new(Finding::new(&self.scenario, None, start, &steps, violation)));
                     }
-                    let mut steps = self.steps_to(index);
-                    steps.push(step);
-                    return Err(Box::new(Finding::new(&self.scenario, None, joined(&self.scenario), &steps, violation)));
+                    Err(violation) if !violation.is_passed_over() => continue,
+                    Ok(()) | Err(_) => {}
                 }
                 if self.seen.insert(fingerprint(&next)) {
                     self.origins.push((index, step));

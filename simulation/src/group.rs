@@ -86,7 +86,8 @@ impl World {
     }
 
     fn free_commit(&self, worker: u8) -> u8 {
-        let taken = |number| self.commits.iter().any(|commit| commit.worker == worker && commit.number == number);
+        let taken =
+            |number| self.commits.iter().any(|commit| commit.worker == worker && commit.number == number);
         (0..).find(|number| !taken(*number)).unwrap_or(u8::MAX)
     }
 

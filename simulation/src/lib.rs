@@ -36,7 +36,7 @@ mod way;
 mod world;
 
 pub use check::{Kind, Violation};
-pub use explore::{Explored, explore};
+pub use explore::{Bounds, Explored, explore};
 pub use run::{Outcome, run};
 pub use shrink::Finding;
 pub use way::Way;

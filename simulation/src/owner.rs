@@ -86,8 +86,7 @@ impl World {
         let since = self.time;
         let intent = self.lane(worker, partition).intent;
         self.lane(worker, partition).phase = Phase::Announcing;
-        self.worker(worker).commit =
-            Some(Pending { partition, intent, is_sent: false, answer: None, since });
+        self.worker(worker).commit = Some(Pending { partition, intent, is_sent: false, answer: None, since });
         if !scenario.goes(Way::EpochCheckedWithoutLock) {
             self.send_commit(worker);
         }
@@ -142,8 +141,7 @@ impl World {
         let missing = missing(scenario, partition, lane, there);
         lane.missing = missing.all();
         if scenario.goes(Way::DuplicatesCountAsMissing) {
-            let duplicates =
-                scenario.find(partition, lane.intent, |record| record == Record::Duplicate);
+            let duplicates = scenario.find(partition, lane.intent, |record| record == Record::Duplicate);
             lane.missing |= duplicates;
         }
         let later = match lane.records_max {
@@ -215,8 +213,7 @@ impl World {
         let lane = self.lane(worker, partition);
         match lane.answer.take() {
             Some(Answer::Yes) => {
-                let table =
-                    if lane.to_send.quarantine != 0 { Table::Quarantine } else { Table::Entries };
+                let table = if lane.to_send.quarantine != 0 { Table::Quarantine } else { Table::Entries };
                 *lane.to_send.of(table) = 0;
                 lane.phase = Phase::Send;
             }
@@ -268,9 +265,8 @@ impl World {
 
 /// The rows that a batch makes.
 fn wanted(scenario: &Scenario, partition: u8, intent: Intent, refused: Offsets) -> Rows {
-    let entries = scenario.find(partition, intent, |record| {
-        matches!(record, Record::Entry { .. } | Record::Unpostable)
-    });
+    let entries = scenario
+        .find(partition, intent, |record| matches!(record, Record::Entry { .. } | Record::Unpostable));
     let bad = scenario.find(partition, intent, |record| record == Record::Bad);
     Rows { quarantine: bad | (entries & refused), entries: entries & !refused }
 }
@@ -298,7 +294,9 @@ fn learn(lane: &mut Lane, refusal: Option<Answer>) {
 fn announce_less(scenario: &Scenario, partition: u8, lane: &mut Lane) -> bool {
     let records = scenario.find(partition, lane.intent, |record| record != Record::Hole);
     let count = usize::try_from(records.count_ones()).unwrap_or(0);
-    let Some(last) = (count / 2).checked_sub(1).and_then(|index| each(records).nth(index)) else { return false };
+    let Some(last) = (count / 2).checked_sub(1).and_then(|index| each(records).nth(index)) else {
+        return false;
+    };
     lane.intent.next = last + 1;
     lane.is_healing = true;
     lane.phase = Phase::Announce;

@@ -14,12 +14,14 @@ use crate::world::{OFFSETS_MAX, Record, Scenario, Time, World};
 const CALM_STEPS_MAX: u32 = 10_000;
 /// Steps after the last fault from which on nobody is slow, or goes first, any more.
 const UNFAIR_STEPS_MAX: u32 = 500;
+/// Steps after the last fault after which a violation of one kind is not sought any longer.
+const USEFUL_STEPS_MAX: u32 = 120;
 /// The shortest lease, in units of the model's time; a worker takes some dozens of steps to post a batch.
 const LEASE_MIN: u64 = 6;
 
-/// Who does things: the group and the store by themselves, each of four workers, what each has sent to the store, and
-/// what each has sent to the coordinator.
-const ACTORS: usize = 13;
+/// Who does things: the group and the store by themselves, each of four workers, what each has sent to the store, what
+/// each has sent to the coordinator, and time.
+const ACTORS: usize = 14;
 /// One slow step in how many is taken when it is picked.
 const SLOW_STEPS_TAKEN_EVERY: u64 = 16;
 /// One step in how many changes the rank of who goes first.
@@ -70,8 +72,6 @@ pub(crate) struct Random {
     slow_worker: Option<u8>,
     /// Who goes first, in every second episode.
     ranks: Option<[u64; ACTORS]>,
-    /// One step in how many lets time pass, where there are ranks.
-    tick_every: u64,
 }
 
 impl Random {
@@ -82,12 +82,10 @@ impl Random {
             patience: 0,
             slow_worker: None,
             ranks: None,
-            tick_every: 8,
         };
         random.fault_every = 4 << random.below(4);
         random.patience = 1 << random.below(6);
         random.slow_worker = u8::try_from(random.below(4)).ok();
-        random.tick_every = 8 << random.below(4);
         if random.below(2) == 0 {
             random.ranks = Some([0; ACTORS].map(|_| random.numbers.next_u64()));
         }
@@ -184,7 +182,7 @@ impl Random {
             if calm_steps == UNFAIR_STEPS_MAX {
                 self.be_fair();
             }
-            let is_of_no_use = calm_steps > UNFAIR_STEPS_MAX && !scenario.seeks(&Violation::Stuck);
+            let is_of_no_use = calm_steps > USEFUL_STEPS_MAX && !scenario.seeks(&Violation::Stuck);
             if calm_steps > CALM_STEPS_MAX || is_of_no_use {
                 return Err(Violation::Stuck);
             }
@@ -209,17 +207,15 @@ impl Random {
     /// Everything that one actor can do comes before what one of a lower rank can do; now and then that rank changes. So
     /// one worker often does much while another, or what it has sent, does nothing.
     fn pick_by_rank(&mut self, ranks: [u64; ACTORS], ordinary: &[Step]) -> Option<Step> {
-        let rank_of = |step: &Step| actor_of(*step).map(|actor| ranks[actor]);
-        let first = ordinary.iter().filter_map(rank_of).max();
-        if first.is_none() || self.below(self.tick_every) == 0 {
-            return ordinary.iter().find(|step| matches!(step, Step::Tick)).copied().or_else(|| self.pick(ordinary));
-        }
+        let rank_of = |step: &Step| ranks[actor_of(*step)];
+        let first = ordinary.iter().map(rank_of).max();
         if self.below(RANK_CHANGES_EVERY) == 0 {
             let rank = self.numbers.next_u64();
             let first_actor = self.ranks.iter_mut().flatten().find(|rank| Some(**rank) == first);
             first_actor.into_iter().for_each(|actor| *actor = rank);
         }
-        let candidates: Vec<Step> = ordinary.iter().filter(|step| rank_of(step) == first).copied().collect();
+        let candidates: Vec<Step> =
+            ordinary.iter().filter(|step| Some(rank_of(step)) == first).copied().collect();
         self.pick(&candidates)
     }
 
@@ -253,14 +249,14 @@ impl Random {
     }
 }
 
-/// Who takes the step; nobody where time passes.
-fn actor_of(step: Step) -> Option<usize> {
+/// Who takes the step.
+fn actor_of(step: Step) -> usize {
     match step {
-        Step::Tick => None,
+        Step::Tick => 13,
         Step::Check(name) | Step::Begin(name) | Step::Part { insert: name, .. } => {
-            Some(5 + usize::from(name.worker % 4))
+            5 + usize::from(name.worker % 4)
         }
-        Step::Land(name) => Some(9 + usize::from(name.worker % 4)),
+        Step::Land(name) => 9 + usize::from(name.worker % 4),
         Step::Work { worker, .. }
         | Step::Choose { worker, .. }
         | Step::SendCommit { worker }
@@ -268,7 +264,7 @@ fn actor_of(step: Step) -> Option<usize> {
         | Step::Join { worker }
         | Step::Notice { worker }
         | Step::Restart { worker }
-        | Step::Continue { worker } => Some(1 + usize::from(worker % 4)),
-        _ => Some(0),
+        | Step::Continue { worker } => 1 + usize::from(worker % 4),
+        _ => 0,
     }
 }

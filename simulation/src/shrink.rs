@@ -88,7 +88,9 @@ impl Shrinking<'_> {
             let is_fault = self.enabled.faults.contains(step);
             match world.take(self.scenario, *step, is_fault) {
                 Err(violation) if violation.kind() == self.violation.kind() => return Some(taken),
-                Err(violation) if !violation.is_passed_over() || self.scenario.sought.is_none() => return None,
+                Err(violation) if !violation.is_passed_over() || self.scenario.sought.is_none() => {
+                    return None;
+                }
                 Ok(()) | Err(_) => {}
             }
         }

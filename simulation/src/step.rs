@@ -18,10 +18,19 @@ pub(crate) enum Step {
     /// Time passes.
     Tick,
     /// A worker does what is next for a partition.
-    Work { worker: u8, partition: u8 },
-    Choose { worker: u8, partition: u8, next: u8 },
+    Work {
+        worker: u8,
+        partition: u8,
+    },
+    Choose {
+        worker: u8,
+        partition: u8,
+        next: u8,
+    },
     /// The commit whose epoch was checked is sent; apart from the check only where no lock keeps them together.
-    SendCommit { worker: u8 },
+    SendCommit {
+        worker: u8,
+    },
     /// A commit reaches the coordinator, which answers.
     Land(Name),
     /// The coordinator answers with an error, and the commit is applied all the same.
@@ -31,23 +40,37 @@ pub(crate) enum Step {
     /// The client library sends a commit again; the first copy is still on its way.
     Resend(Name),
     /// The worker gets no answer to its commit.
-    Unanswered { worker: u8 },
+    Unanswered {
+        worker: u8,
+    },
     /// The store begins an insert.
     Begin(Name),
     /// The store has the block and checks it.
     Check(Name),
     /// The rows of one month become visible.
-    Part { insert: Name, month: u8 },
+    Part {
+        insert: Name,
+        month: u8,
+    },
     /// An insert ends with an error.
     Fail(Name),
     /// An insert ends with an error between the token and the part.
-    FailBetween { insert: Name, month: u8 },
+    FailBetween {
+        insert: Name,
+        month: u8,
+    },
     /// The worker gets no answer to its insert.
-    GiveUp { worker: u8, partition: u8 },
+    GiveUp {
+        worker: u8,
+        partition: u8,
+    },
     /// The store dies and comes back.
     Crash,
     /// It dies between an insert's token and its part.
-    CrashBetween { insert: Name, month: u8 },
+    CrashBetween {
+        insert: Name,
+        month: u8,
+    },
     /// The power fails: tokens were not synced.
     PowerLoss,
     /// Others' inserts push all tokens out of the window.
@@ -55,19 +78,41 @@ pub(crate) enum Step {
     /// The last rows reach the disk.
     Sync,
     /// The replica catches up.
-    Replicate { partition: u8 },
-    Join { worker: u8 },
-    Assign { worker: u8, partition: u8 },
+    Replicate {
+        partition: u8,
+    },
+    Join {
+        worker: u8,
+    },
+    Assign {
+        worker: u8,
+        partition: u8,
+    },
     /// The coordinator takes a partition from a worker, whose callback agrees.
-    Revoke { worker: u8, partition: u8 },
+    Revoke {
+        worker: u8,
+        partition: u8,
+    },
     /// The coordinator takes a worker for dead.
-    Evict { worker: u8 },
+    Evict {
+        worker: u8,
+    },
     /// A worker learns that it was taken for dead.
-    Notice { worker: u8 },
-    Kill { worker: u8 },
-    Restart { worker: u8 },
-    Stop { worker: u8 },
-    Continue { worker: u8 },
+    Notice {
+        worker: u8,
+    },
+    Kill {
+        worker: u8,
+    },
+    Restart {
+        worker: u8,
+    },
+    Stop {
+        worker: u8,
+    },
+    Continue {
+        worker: u8,
+    },
 }
 
 /// What can happen: the ordinary course, and faults, of which there are only so many.
@@ -78,24 +123,31 @@ pub(crate) struct Enabled {
 }
 
 impl Step {
-    /// Whether it is a fault that matters for that way: where a way is tried, there are no others.
+    /// Whether it is a fault that matters for that way. Where a way is tried, there are no others: it is to be found out
+    /// soon, and by its own fault.
     fn provokes(&self, way: Way) -> bool {
-        let wrong_owner = matches!(self, Self::Evict { .. } | Self::Revoke { .. } | Self::Kill { .. });
-        wrong_owner || self.is_at_fault(way)
-    }
-
-    /// Whether it is the fault at which that way goes wrong.
-    fn is_at_fault(&self, way: Way) -> bool {
         match way {
-            Way::GoOnUnanswered | Way::AnotherBatchAfterError => matches!(self, Self::Unanswered { .. }),
-            Way::CleanAnswerIsProof => matches!(self, Self::FailBetween { .. }),
-            Way::SendBeforeReadBack => matches!(self, Self::ForgetTokens),
-            Way::NoWait | Way::TokensInsteadOfWait | Way::LaggingReplica => {
-                matches!(self, Self::GiveUp { .. })
+            Way::EpochCheckedWithoutLock => matches!(self, Self::Revoke { .. }),
+            Way::GoOnUnanswered | Way::AnotherBatchAfterError => {
+                matches!(self, Self::Unanswered { .. } | Self::Kill { .. })
             }
-            Way::CommitSentAgain => matches!(self, Self::Resend(_)),
+            Way::CleanAnswerIsProof => matches!(self, Self::FailBetween { .. } | Self::Evict { .. }),
+            Way::LeaseRenewedByLocalEpoch | Way::WaitByOwnLease | Way::OldOwnerRefuses => {
+                matches!(self, Self::Evict { .. })
+            }
+            Way::SendBeforeReadBack => {
+                matches!(self, Self::ForgetTokens | Self::Kill { .. } | Self::GiveUp { .. })
+            }
+            Way::CommitSentAgain => matches!(self, Self::Resend(_) | Self::Kill { .. }),
             Way::RowsNotSynced => matches!(self, Self::PowerLoss),
-            _ => false,
+            Way::TokensInsteadOfWait
+            | Way::NoLease
+            | Way::NoWait
+            | Way::LeaseCheckedAtQueryStart
+            | Way::RunningInsertsIgnored
+            | Way::SmallerRangeOnRefusal
+            | Way::LaggingReplica
+            | Way::DuplicatesCountAsMissing => matches!(self, Self::GiveUp { .. } | Self::Evict { .. }),
         }
     }
 }
@@ -196,9 +248,7 @@ impl Enabled {
             Phase::Choose => self.look_at_choices(scenario, worker, partition, lane.next),
             Phase::Announce if state.commit.is_some() => {}
             Phase::Announcing => {
-                if state
-                    .commit
-                    .is_some_and(|commit| commit.partition == partition && commit.answer.is_some())
+                if state.commit.is_some_and(|commit| commit.partition == partition && commit.answer.is_some())
                 {
                     self.ordinary.push(work);
                 }
@@ -238,8 +288,7 @@ impl Enabled {
 
     fn look_at_commits(&mut self, world: &World, scenario: &Scenario) {
         for commit in &world.commits {
-            let name =
-                Name { worker: commit.worker, partition: commit.partition, number: commit.number };
+            let name = Name { worker: commit.worker, partition: commit.partition, number: commit.number };
             self.ordinary.push(Step::Land(name));
             self.faults.push(Step::LoseCommit(name));
             if !commit.is_awaited {

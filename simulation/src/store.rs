@@ -47,12 +47,7 @@ impl World {
     }
 
     /// One part becomes visible, unless its token is known.
-    pub(crate) fn show_part(
-        &mut self,
-        scenario: &Scenario,
-        name: Name,
-        month: u8,
-    ) -> Result<(), Violation> {
+    pub(crate) fn show_part(&mut self, scenario: &Scenario, name: Name, month: u8) -> Result<(), Violation> {
         let Some(insert) = self.insert(name) else { return Ok(()) };
         let rows = insert.part(scenario, month);
         insert.rows &= !rows;

@@ -66,9 +66,13 @@ fn sentence(world: &World, scenario: &Scenario, step: Step) -> String {
         }
         Step::SendCommit { worker } => format!("W{worker} sends the commit whose epoch was checked"),
         Step::Land(name) => format!("the coordinator gets {}", commit(world, name)),
-        Step::LandWithError(name) => format!("the coordinator gets {} and answers an error", commit(world, name)),
+        Step::LandWithError(name) => {
+            format!("the coordinator gets {} and answers an error", commit(world, name))
+        }
         Step::LoseCommit(name) => format!("{} gets lost", commit(world, name)),
-        Step::Resend(name) => format!("the client library of W{} sends {} again", name.worker, commit(world, name)),
+        Step::Resend(name) => {
+            format!("the client library of W{} sends {} again", name.worker, commit(world, name))
+        }
         Step::Unanswered { worker } => format!("W{worker} gets no answer to its commit"),
         Step::Begin(name) => format!("the store begins {}", insert(world, name)),
         Step::Check(name) => format!("the store has and checks {}", insert(world, name)),
@@ -108,9 +112,12 @@ fn work(world: &World, scenario: &Scenario, worker: u8, lane: &Lane) -> String {
     match lane.phase {
         Phase::Look => "asks for the committed intent".into(),
         Phase::Compare => format!("compares {} with the ledger", committed(lane.intent)),
-        Phase::Wait => format!("has waited {} from {} on for old writers", world.wait(scenario, worker), lane.since),
+        Phase::Wait => {
+            format!("has waited {} from {} on for old writers", world.wait(scenario, worker), lane.since)
+        }
         Phase::Announce => format!("announces {batch}"),
-        Phase::Announcing => match world.workers[usize::from(worker)].commit.and_then(|commit| commit.answer) {
+        Phase::Announcing => match world.workers[usize::from(worker)].commit.and_then(|commit| commit.answer)
+        {
             Some(Answer::Yes) => format!("has the yes to the intent {batch}"),
             _ => format!("has an error for the intent {batch}"),
         },
@@ -152,7 +159,9 @@ fn outcome(world: &World, step: Step, before: Phase) -> String {
         (Phase::Compare, Phase::Wait | Phase::Announce) => format!(": {} is open", range(lane.intent)),
         (_, Phase::Choose) => format!(": goes on at {}", lane.next),
         (Phase::ReadBack, _) => format!(": to send {}", offsets(lane.to_send.all())),
-        (Phase::Announcing, Phase::Send | Phase::Settle) => format!(": the lease ends at {}", lane.write_before),
+        (Phase::Announcing, Phase::Send | Phase::Settle) => {
+            format!(": the lease ends at {}", lane.write_before)
+        }
         (Phase::Verify, Phase::Announce) => ": not all is there".into(),
         (Phase::Sending, Phase::Announce) => format!(": {} is to be announced", range(lane.intent)),
         _ => String::new(),
