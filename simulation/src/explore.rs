@@ -42,6 +42,7 @@ pub fn explore(way: Option<Way>, sought: Option<Kind>, bounds: Bounds) -> Explor
     let scenario = Scenario {
         way,
         sought,
+        is_embedded: false,
         logs: vec![vec![Record::Entry { month: 0 }, Record::Entry { month: 1 }]],
         leases: if way == Some(Way::WaitByOwnLease) { vec![5, 2] } else { vec![2, 2] },
         faults: bounds.faults,

@@ -63,9 +63,13 @@ impl World {
         }
     }
 
-    pub(crate) fn kill(&mut self, worker: u8) {
+    pub(crate) fn kill(&mut self, scenario: &Scenario, worker: u8) {
         self.forget_all(worker);
         self.worker(worker).life = Life::Dead;
+        if scenario.is_embedded {
+            self.commits.clear();
+            self.inserts.clear();
+        }
     }
 
     pub(crate) fn go_on(&mut self, worker: u8) {

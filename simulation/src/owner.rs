@@ -27,7 +27,7 @@ impl World {
             Phase::Send => self.send(scenario, worker, partition),
             Phase::Sending => self.sent(scenario, worker, partition),
             Phase::Verify => self.verify(scenario, worker, partition),
-            Phase::Close => self.close(worker, partition),
+            Phase::Close => self.close(scenario, worker, partition),
             Phase::Closing => self.closed(worker, partition),
             Phase::Away | Phase::Choose => {}
         }
@@ -58,9 +58,8 @@ impl World {
         if rows >> intent.next != 0 || !is_closed && reaches != intent.first {
             return self.refuse(scenario, worker, partition);
         }
-        let waits = ![Way::NoWait, Way::CleanAnswerIsProof, Way::TokensInsteadOfWait]
-            .into_iter()
-            .any(|way| scenario.goes(way));
+        let no_wait = [Way::NoWait, Way::CleanAnswerIsProof, Way::TokensInsteadOfWait];
+        let waits = !scenario.is_embedded && !no_wait.into_iter().any(|way| scenario.goes(way));
         let lane = self.lane(worker, partition);
         lane.next = reaches;
         lane.is_healing = !is_closed;
@@ -195,12 +194,14 @@ impl World {
     }
 
     fn all_sent(&mut self, scenario: &Scenario, worker: u8, partition: u8) {
+        let time = self.time;
         let lane = self.lane(worker, partition);
         if !lane.is_healing {
             lane.phase = Phase::Close;
         } else if lane.some_wait {
             // What was sent was answered well: the rest follows without another wait.
             lane.records_max = lane.records_max.saturating_mul(2);
+            lane.since = time;
             lane.phase = Phase::Announce;
         } else if lane.has_sent || scenario.goes(Way::SendBeforeReadBack) {
             lane.phase = Phase::Verify;
@@ -229,8 +230,10 @@ impl World {
     }
 
     fn verify(&mut self, scenario: &Scenario, worker: u8, partition: u8) {
+        let time = self.time;
         let there = self.partition(partition).rows;
         let lane = self.lane(worker, partition);
+        lane.since = time;
         let is_whole = missing(scenario, partition, lane, there).all() == 0;
         if scenario.goes(Way::SendBeforeReadBack) {
             lane.phase = if is_whole { Phase::Close } else { Phase::ReadBack };
@@ -240,10 +243,13 @@ impl World {
         }
     }
 
-    fn close(&mut self, worker: u8, partition: u8) {
+    /// Another owner may have gone on meanwhile: what reaches farther is closed, too.
+    fn close(&mut self, scenario: &Scenario, worker: u8, partition: u8) {
         let reaches = self.partition(partition).reaches();
         let lane = self.lane(worker, partition);
-        if lane.is_healing && reaches == Some(lane.intent.next) {
+        let next = Some(lane.intent.next);
+        let is_closed = if scenario.goes(Way::ClosedUnlessLast) { reaches == next } else { reaches >= next };
+        if lane.is_healing && is_closed {
             return self.finish(worker, partition);
         }
         lane.phase = Phase::Closing;

@@ -117,7 +117,12 @@ impl Random {
     fn scenario(&mut self, way: Option<Way>, sought: Option<Kind>) -> Scenario {
         let partitions = 1 + u64::from(way.is_none() && self.below(4) == 0);
         let lease = self.time(LEASE_MIN, 6);
-        let workers = if way.is_none() { 1 + self.below(3) } else { 2 };
+        let is_embedded = way.is_none() && self.below(4) == 0;
+        let workers = match way {
+            None if is_embedded => 1,
+            None => 1 + self.below(3),
+            Some(_) => 2,
+        };
         let leases = (0..workers)
             .map(|worker| match way {
                 Some(Way::WaitByOwnLease) if worker == 0 => 3 * lease,
@@ -128,7 +133,7 @@ impl Random {
         let logs = (0..partitions).map(|_| self.log(records_max)).collect();
         let few_or_many = 2 << self.below(3);
         let faults = self.time(1, if way.is_none() { few_or_many } else { 4 });
-        Scenario { way, sought, logs, leases, faults, time_max: Time::MAX }
+        Scenario { way, sought, is_embedded, logs, leases, faults, time_max: Time::MAX }
     }
 
     fn log(&mut self, offsets_max: u64) -> Vec<Record> {

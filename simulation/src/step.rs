@@ -123,6 +123,21 @@ pub(crate) struct Enabled {
 }
 
 impl Step {
+    /// Whether it can happen where log, worker and store are one process and its child: there is no group, a commit is
+    /// always answered, and an insert is given up only once the store has it or its lease is over.
+    fn befalls_embedded(&self, world: &World) -> bool {
+        match self {
+            Self::Evict { .. } | Self::Revoke { .. } | Self::Unanswered { .. } | Self::LoseCommit(_) => false,
+            Self::GiveUp { worker, partition } => world
+                .inserts
+                .iter()
+                .filter(|insert| insert.worker == *worker && insert.partition == *partition)
+                .filter(|insert| insert.is_awaited)
+                .all(|insert| insert.stage == Stage::Checked || world.time >= insert.write_before),
+            _ => true,
+        }
+    }
+
     /// Whether it is a fault that matters for that way. Where a way is tried, there are no others: it is to be found out
     /// soon, and by its own fault.
     fn provokes(&self, way: Way) -> bool {
@@ -147,6 +162,7 @@ impl Step {
             | Way::RunningInsertsIgnored
             | Way::SmallerRangeOnRefusal
             | Way::LaggingReplica
+            | Way::ClosedUnlessLast
             | Way::DuplicatesCountAsMissing => matches!(self, Self::GiveUp { .. } | Self::Evict { .. }),
         }
     }
@@ -177,6 +193,8 @@ impl Enabled {
             self.faults.clear();
         } else if let Some(way) = scenario.way {
             self.faults.retain(|step| step.provokes(way));
+        } else if scenario.is_embedded {
+            self.faults.retain(|step| step.befalls_embedded(world));
         }
     }
 
@@ -247,6 +265,8 @@ impl Enabled {
             Phase::Away => {}
             Phase::Choose => self.look_at_choices(scenario, worker, partition, lane.next),
             Phase::Announce if state.commit.is_some() => {}
+            // A short pause before each try, so that no two have the same tokens.
+            Phase::Announce if lane.is_healing && world.time <= lane.since => {}
             Phase::Announcing => {
                 if state.commit.is_some_and(|commit| commit.partition == partition && commit.answer.is_some())
                 {
@@ -412,7 +432,7 @@ impl World {
             Step::Revoke { worker, partition } => self.revoke(worker, partition),
             Step::Evict { worker } => self.evict(worker),
             Step::Notice { worker } => self.forget_all(worker),
-            Step::Kill { worker } => self.kill(worker),
+            Step::Kill { worker } => self.kill(scenario, worker),
             Step::Restart { worker } => self.worker(worker).life = Life::Up,
             Step::Stop { worker } => self.worker(worker).life = Life::Stopped,
             Step::Continue { worker } => self.go_on(worker),

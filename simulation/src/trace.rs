@@ -16,7 +16,11 @@ pub(crate) fn describe(
         let records: Vec<&str> = log.iter().map(|record| name_of(*record)).collect();
         lines.push(format!("partition {partition}: {}", records.join(", ")));
     }
-    lines.push(format!("leases {:?}", scenario.leases));
+    lines.push(format!(
+        "leases {:?}{}",
+        scenario.leases,
+        if scenario.is_embedded { ", embedded" } else { "" }
+    ));
     for (partition, state) in world.partitions.iter().enumerate() {
         if let Some(owner) = state.owner {
             lines.push(format!("all have joined, and W{owner} has partition {partition}"));

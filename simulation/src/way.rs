@@ -37,30 +37,8 @@ pub enum Way {
     DuplicatesCountAsMissing,
     /// Rows after the batch are taken for a broken ledger, though another owner may have gone on meanwhile.
     OldOwnerRefuses,
+    /// Who heals adds the row of `batches` unless the last batch is this one, though another owner may have gone on.
+    ClosedUnlessLast,
     /// Rows that the store acknowledged are not on disk yet, and the power fails.
     RowsNotSynced,
-}
-
-impl Way {
-    /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::EpochCheckedWithoutLock,
-        Self::GoOnUnanswered,
-        Self::AnotherBatchAfterError,
-        Self::CleanAnswerIsProof,
-        Self::LeaseRenewedByLocalEpoch,
-        Self::SendBeforeReadBack,
-        Self::TokensInsteadOfWait,
-        Self::NoLease,
-        Self::NoWait,
-        Self::LeaseCheckedAtQueryStart,
-        Self::RunningInsertsIgnored,
-        Self::SmallerRangeOnRefusal,
-        Self::LaggingReplica,
-        Self::WaitByOwnLease,
-        Self::CommitSentAgain,
-        Self::DuplicatesCountAsMissing,
-        Self::OldOwnerRefuses,
-        Self::RowsNotSynced,
-    ];
 }

@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     pub(crate) way: Option<Way>,
     /// What the run looks for; anything where it is `None`.
     pub(crate) sought: Option<Kind>,
+    /// Whether the log is the embedded one: its lock proves that there is one worker, and the store dies with it.
+    pub(crate) is_embedded: bool,
     pub(crate) logs: Vec<Vec<Record>>,
     /// The lease of each worker; all the same, but in one of the ways.
     pub(crate) leases: Vec<Time>,

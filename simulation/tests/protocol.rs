@@ -62,9 +62,9 @@ fn is_found_out(way: Way, kind: Kind) {
     assert!(finding.trace.len() <= TRACE_LINES_MAX, "{way:?}: {finding}");
 }
 
-/// As [`is_found_out`], for what takes many steps in just one order, and no time: all states are searched.
-fn is_found_out_by_search(way: Way, kind: Kind) {
-    let bounds = Bounds { faults: 2, time_max: 0, states_max: STATES_MAX };
+/// As [`is_found_out`], for what takes many steps in just one order and little time: all states are searched.
+fn is_found_out_by_search(way: Way, kind: Kind, time_max: u16) {
+    let bounds = Bounds { faults: 2, time_max, states_max: STATES_MAX };
     let explored = explore(Some(way), Some(kind), bounds);
     let Some(finding) = explored.finding else { panic!("{way:?} shows nothing {kind:?}") };
     println!("{way:?}, {} states searched: {finding}", explored.states);
@@ -121,7 +121,7 @@ fn another_batch_after_an_error_that_is_no_answer_ends_in_a_dead_end() {
 
 #[test]
 fn a_clean_answer_taken_for_proof_loses_records() {
-    is_found_out_by_search(Way::CleanAnswerIsProof, Kind::Lost);
+    is_found_out_by_search(Way::CleanAnswerIsProof, Kind::Lost, 1);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_wait_shorter_than_the_old_owners_lease_doubles_records() {
 
 #[test]
 fn a_commit_that_the_client_library_sends_again_ends_in_a_dead_end() {
-    is_found_out_by_search(Way::CommitSentAgain, Kind::DeadEnd);
+    is_found_out_by_search(Way::CommitSentAgain, Kind::DeadEnd, 0);
 }
 
 #[test]
@@ -187,6 +187,11 @@ fn a_duplicate_taken_for_the_refused_record_keeps_the_batch_open_for_ever() {
 #[test]
 fn an_old_owner_that_does_not_know_it_takes_the_new_owners_rows_for_a_broken_ledger() {
     is_found_out(Way::OldOwnerRefuses, Kind::DeadEnd);
+}
+
+#[test]
+fn an_old_owner_that_does_not_know_it_closes_the_batch_once_more() {
+    is_found_out_by_search(Way::ClosedUnlessLast, Kind::Untiled, 3);
 }
 
 #[test]
