@@ -15,8 +15,9 @@
 //! [`Way`] lists what one might leave out. The tests show that the model finds what then goes wrong, which says that it
 //! would also find a fault of the protocol itself.
 //!
-//! Assumed: the coordinator refuses commits of an old generation; an error that the broker answers says that the commit
-//! either has been applied or never will be; the store's clock does not go back.
+//! Assumed: the coordinator refuses commits of an old generation; a commit is sent once; an error that the broker answers
+//! says that the commit either has been applied or never will be; what the store has acknowledged stays; its clock does
+//! not go back. Ways show what the second and the fourth of these are worth.
 //!
 //! ```
 //! let outcome = simulation::run(None, None, 7, 10_000);
