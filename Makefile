@@ -1,6 +1,6 @@
 # What a developer runs. `make test` is also what CI runs (.ci/run).
 
-.PHONY: help demo setup check test bench
+.PHONY: help demo setup check test bench simulate
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -17,6 +17,7 @@ help:
 	@echo 'make check    the quick part of it: formatting, lints, documentation'
 	@echo 'make setup    fetches what the others need beside Rust, once'
 	@echo 'make bench    measures throughput on this machine'
+	@echo 'make simulate runs the model of the exactly-once protocol for minutes (SIM_STEPS, SIM_SEED, SIM_FAULTS)'
 
 demo: rust
 	$(call stage,set up the engine,deploy/setup/run.sh engine)
@@ -41,6 +42,9 @@ bench: rust
 	$(call stage,set up,deploy/setup/run.sh all)
 	$(call stage,build,cargo build --release --locked -p cli)
 	@target/release/tollbook bench
+
+simulate: rust
+	$(call stage,simulate,SIM_STEPS=$${SIM_STEPS:-500000000} cargo test --locked -p simulation -- --nocapture)
 
 .PHONY: rust
 rust:
