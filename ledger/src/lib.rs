@@ -12,6 +12,8 @@ pub mod prices;
 
 pub mod price;
 
+pub mod allowance;
+
 pub mod entry;
 pub mod reject;
 

@@ -324,7 +324,7 @@ fn fixed_position(unit: Unit) -> Option<usize> {
 }
 
 /// A line's price for one of its unit; where that is no finite decimal, as a person would write it: amount, divisor,
-/// factor, and a minimum that was charged.
+/// factor, and a minimum and an increment that made the charged quantity another one.
 fn price_text(line: &Line) -> String {
     let Some(price) = &line.price else { return String::new() };
     if let Some(exact) = line.unit_price() {
@@ -339,6 +339,9 @@ fn price_text(line: &Line) -> String {
     }
     if let Some(minimum) = price.minimum {
         let _ = write!(text, " minimum {minimum}");
+    }
+    if let Some(increment) = price.increment {
+        let _ = write!(text, " increment {increment}");
     }
     text
 }
