@@ -384,10 +384,13 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
 fn dimensions(entry: &Entry<'_, '_>) -> String {
     let mut text = String::new();
-    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } =
+    let Dimensions { inference_geo, region, size, quality, resolution, audio, search_context_size, .. } =
         entry.dimensions;
+    // What the event says of its region has a column; what its model's name says has not.
+    let region = region.filter(|_| entry.event.region.is_none());
     for (name, value) in [
         ("inference_geo", inference_geo),
+        ("region", region),
         ("size", size),
         ("quality", quality),
         ("resolution", resolution),

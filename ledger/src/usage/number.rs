@@ -19,6 +19,14 @@ pub(super) fn count(name: &str, node: Node<'_>) -> Result<Option<u64>, Error> {
     }
 }
 
+/// A counter that a platform sends as a header, and so as text.
+pub(super) fn count_or_text(name: &str, node: Node<'_>) -> Result<Option<u64>, Error> {
+    match node {
+        Node::Text(text) => count(name, Node::Number(text)),
+        other => count(name, other),
+    }
+}
+
 /// A quantity that may have a fraction; `None` where it is absent or null.
 pub(super) fn decimal(name: &str, node: Node<'_>) -> Result<Option<Decimal>, Error> {
     match node {

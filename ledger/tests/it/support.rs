@@ -61,7 +61,7 @@ pub(crate) fn event(event: &Value) -> UsageEvent<'static> {
         processing: text("processing"),
         speed: text("speed"),
         status: event["status"].as_u64().map(|status| status.try_into().unwrap()),
-        error_class: None,
+        error_class: text("error_class"),
         outcome: event["outcome"].as_str().map(|outcome| Outcome::parse(outcome).unwrap()),
         stream: None,
         latency_ms: None,
