@@ -1,6 +1,6 @@
 //! Reads what billing needs beside the usage object: output items, request seconds or characters, sizes.
 
-use super::number::{count, decimal_or_text, list};
+use super::number::{count, decimal_or_text, list, stated};
 use super::{Error, Node};
 use crate::event::UsageEvent;
 use crate::money::Decimal;
@@ -82,10 +82,8 @@ impl<'a> Context<'a> {
     /// What an event's context says; nothing where it has none.
     pub(super) fn of(event: &UsageEvent<'a>) -> Result<Self, Error> {
         let mut context = Self::default();
-        for (name, value) in event.context.map_or(&[][..], |context| context.node.fields()) {
-            if !value.is_null() {
-                context.read(name, *value)?;
-            }
+        for (name, value) in stated(event.context.map_or(Node::Null, |context| context.node)) {
+            context.read(name, value)?;
         }
         Ok(context)
     }

@@ -3,7 +3,7 @@
 
 use super::context::{Context, Stated};
 use super::family::Usage;
-use super::number::{count, decimal_or_text, object};
+use super::number::{count, decimal_or_text, object, stated};
 use super::{Error, Flag, Node, Normalized, Quantities};
 use crate::money::Decimal;
 use crate::unit::{Unit, UnitSet};
@@ -22,13 +22,12 @@ pub(super) fn cohere<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> Res
         let is_known = |name: &str| {
             matches!(name, "billed_units" | "tokens" | "cached_tokens" | "api_version" | "warnings")
         };
-        let has_unknown_field = node.fields().iter().any(|(name, _)| !is_known(name));
+        let has_unknown_field = stated(node).any(|(name, _)| !is_known(name));
         out.main.flags.insert_if(Flag::UnknownUsageField, has_unknown_field);
     }
     let (mut input, mut output, mut total) = (None, None, None);
     for (name, value) in object(name, billed)? {
-        let value = *value;
-        let unit = match *name {
+        let unit = match name {
             "input_tokens" | "prompt_tokens" => {
                 input = count(name, value)?.max(input);
                 continue;
@@ -86,14 +85,14 @@ fn read<'a>(
     out: &mut Normalized<'a>,
     unit_of: impl Fn(&str) -> Option<Unit>,
 ) -> Result<(), Error> {
-    for (name, value) in node.fields() {
+    for (name, value) in stated(node) {
         match unit_of(name) {
             Some(unit) => {
-                let quantity = decimal_or_text(name, *value)?;
+                let quantity = decimal_or_text(name, value)?;
                 out.is_reported |= quantity.is_some();
                 out.main.quantities.add_decimal(unit, quantity.unwrap_or(Decimal::ZERO))?;
             }
-            None if *name == "doc_size_bytes" => {}
+            None if name == "doc_size_bytes" => {}
             None => out.main.flags.insert(Flag::UnknownUsageField),
         }
     }

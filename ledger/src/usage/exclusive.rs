@@ -3,7 +3,7 @@
 
 use super::context::is_latency_optimized;
 use super::family::Usage;
-use super::number::{count, count_or_text, decimal, list, object};
+use super::number::{count, count_or_text, decimal, list, object, stated};
 use super::{Dimensions, Error, FAST, Flag, Node, Normalized, ProviderCost, Record};
 use crate::money::Decimal;
 use crate::unit::{Unit, UnitSet};
@@ -124,12 +124,8 @@ impl<'a> Counts<'a> {
         dimensions: &mut Dimensions<'a>,
     ) -> Result<(), Error> {
         let mut guardrail_units = None;
-        for (name, value) in usage.fields() {
-            let value = *value;
-            if value.is_null() {
-                continue;
-            }
-            match *name {
+        for (name, value) in stated(usage) {
+            match name {
                 "input_tokens" | "inputTokens" => self.input = count(name, value)?,
                 "cache_read_input_tokens" | "cacheReadInputTokens" => self.read = count(name, value)?,
                 "cache_creation_input_tokens" | "cacheWriteInputTokens" => self.written = count(name, value)?,
@@ -145,8 +141,8 @@ impl<'a> Counts<'a> {
                 "cacheDetails" => self.read_cache_details(name, value)?,
                 "output_tokens_details" => {
                     for (name, value) in object(name, value)? {
-                        match *name {
-                            "thinking_tokens" => self.thinking = count(name, *value)?.or(self.thinking),
+                        match name {
+                            "thinking_tokens" => self.thinking = count(name, value)?.or(self.thinking),
                             _ => self.has_unknown_field = true,
                         }
                     }
@@ -154,7 +150,7 @@ impl<'a> Counts<'a> {
                 "totalTokens" => self.total = count(name, value)?,
                 "server_tool_use" => {
                     for (name, value) in object(name, value)? {
-                        let calls = match *name {
+                        let calls = match name {
                             "web_search_requests" => &mut self.web_searches,
                             "web_fetch_requests" => &mut self.web_fetches,
                             _ => {
@@ -162,7 +158,7 @@ impl<'a> Counts<'a> {
                                 continue;
                             }
                         };
-                        *calls = count(name, *value)?.or(*calls);
+                        *calls = count(name, value)?.or(*calls);
                     }
                 }
                 "active_seconds" => self.active_seconds = decimal(name, value)?,
@@ -191,7 +187,7 @@ impl<'a> Counts<'a> {
 
     fn read_lifetimes(&mut self, parent: &str, lifetimes: Node<'a>) -> Result<(), Error> {
         for (name, value) in object(parent, lifetimes)? {
-            let written = match *name {
+            let written = match name {
                 "ephemeral_5m_input_tokens" => &mut self.written_5m,
                 "ephemeral_1h_input_tokens" => &mut self.written_1h,
                 _ => {
@@ -199,7 +195,7 @@ impl<'a> Counts<'a> {
                     continue;
                 }
             };
-            *written = count(name, *value)?.or(*written);
+            *written = count(name, value)?.or(*written);
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ impl<'a> Usage<'a, '_> {
 /// The usage object itself, out of Groq's envelope; `None` where it says nothing.
 fn said(node: Node<'_>) -> Option<Node<'_>> {
     let node = node.path(&["x_groq", "usage"]).unwrap_or(node);
-    node.fields().iter().any(|(_, value)| !value.is_null()).then_some(node)
+    number::stated(node).next().is_some().then_some(node)
 }
 
 /// Turns the usage, the units or the context of an event into quantities. `out` is overwritten.
@@ -221,7 +221,7 @@ fn read_transcriptions<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> R
         ..Record::default()
     };
     for node in usage.context.transcription_usages {
-        number::object("transcription_usages", *node)?;
+        number::object("transcription_usages", *node).map(drop)?;
         inclusive::normalize_beside(*node, family, usage.event.provider, &mut record)?;
     }
     if !record.quantities.is_empty() {
@@ -233,7 +233,7 @@ fn read_transcriptions<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> R
 /// Normalizes by the shape, and returns the units of tools that the usage counts itself, be it none.
 fn read_shape<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> Result<UnitSet, Error> {
     if let Some(own) = usage.event.usage {
-        number::object("usage", own.node)?;
+        number::object("usage", own.node).map(drop)?;
     }
     // The details and the total of OpenAI's format tell it from Anthropic's, which has other names for both.
     let is_openai = || {

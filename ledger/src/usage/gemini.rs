@@ -4,7 +4,7 @@
 use super::family::Usage;
 use super::inclusive::{add_cache_read, add_output, add_uncached};
 use super::modality::{ByModality, TEXT, divide, position, sum, take};
-use super::number::{count, list};
+use super::number::{count, list, stated};
 use super::{Dimensions, Error, Flag, Node, Normalized, Record};
 use crate::unit::Unit;
 
@@ -53,13 +53,9 @@ impl Counts {
     }
 
     fn read<'a>(&mut self, usage: Node<'a>, dimensions: &mut Dimensions<'a>) -> Result<(), Error> {
-        for (name, value) in usage.fields() {
-            let value = *value;
-            if value.is_null() {
-                continue;
-            }
+        for (name, value) in stated(usage) {
             // The names on the wire, those of Google's Python types, and those of Interactions.
-            match *name {
+            match name {
                 "promptTokenCount" | "prompt_token_count" | "total_input_tokens" => {
                     self.prompt = count(name, value)?;
                 }

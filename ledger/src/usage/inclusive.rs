@@ -3,7 +3,7 @@
 
 use super::family::{Family, Usage};
 use super::modality::{AUDIO, ByModality, DOCUMENT, IMAGE, TEXT, VIDEO, divide, sum, take};
-use super::number::{count, decimal, object};
+use super::number::{count, decimal, object, stated};
 use super::{Dimensions, Error, Flag, Node, Normalized, ProviderCost, Quantities, Record};
 use crate::money::Decimal;
 use crate::unit::{Unit, UnitSet};
@@ -102,12 +102,8 @@ impl<'a> Counts<'a> {
         provider: &'a str,
         dimensions: &mut Dimensions<'a>,
     ) -> Result<(), Error> {
-        for (name, value) in usage.fields() {
-            let value = *value;
-            if value.is_null() {
-                continue;
-            }
-            match *name {
+        for (name, value) in stated(usage) {
+            match name {
                 "prompt_tokens" | "input_tokens" => self.see_prompt(count(name, value)?),
                 "completion_tokens" | "output_tokens" => self.see_completion(count(name, value)?),
                 "total_tokens" => self.total = count(name, value)?,
@@ -185,8 +181,7 @@ impl<'a> Counts<'a> {
 
     fn read_input_details(&mut self, parent: &str, details: Node<'a>) -> Result<(), Error> {
         for (name, value) in object(parent, details)? {
-            let value = *value;
-            match *name {
+            match name {
                 "cached_tokens" | "cache_read_input_tokens" => self.see_cached(count(name, value)?),
                 "cache_write_tokens" | "cache_creation_input_tokens" | "cache_creation_tokens" => {
                     self.see_written(count(name, value)?);
@@ -194,7 +189,7 @@ impl<'a> Counts<'a> {
                 "cached_tokens_details" => {
                     for (name, value) in object(name, value)? {
                         let is_known =
-                            see_modality(&mut self.cached_by_modality, name, "_tokens", name, *value)?;
+                            see_modality(&mut self.cached_by_modality, name, "_tokens", name, value)?;
                         self.has_unknown_field |= !is_known;
                     }
                 }
@@ -210,8 +205,8 @@ impl<'a> Counts<'a> {
 
     fn read_lifetimes(&mut self, parent: &str, lifetimes: Node<'a>) -> Result<(), Error> {
         for (name, value) in object(parent, lifetimes)? {
-            let written = || Ok::<_, Error>(count(name, *value)?.unwrap_or(0));
-            match *name {
+            let written = || Ok::<_, Error>(count(name, value)?.unwrap_or(0));
+            match name {
                 "ephemeral_5m_input_tokens" => self.written_5m = self.written_5m.max(written()?),
                 "ephemeral_1h_input_tokens" => self.written_1h = self.written_1h.max(written()?),
                 _ => self.has_unknown_field = true,
@@ -222,13 +217,13 @@ impl<'a> Counts<'a> {
 
     fn read_output_details(&mut self, parent: &str, details: Node<'a>) -> Result<(), Error> {
         for (name, value) in object(parent, details)? {
-            match *name {
-                "reasoning_tokens" => self.see_reasoning(count(name, *value)?),
+            match name {
+                "reasoning_tokens" => self.see_reasoning(count(name, value)?),
                 "accepted_prediction_tokens" | "rejected_prediction_tokens" => {
-                    count(name, *value)?;
+                    count(name, value)?;
                 }
                 _ => {
-                    let is_known = see_modality(&mut self.output, name, "_tokens", name, *value)?;
+                    let is_known = see_modality(&mut self.output, name, "_tokens", name, value)?;
                     self.has_unknown_field |= !is_known;
                 }
             }
@@ -238,7 +233,7 @@ impl<'a> Counts<'a> {
 
     fn read_tools(&mut self, parent: &str, details: Node<'a>) -> Result<(), Error> {
         for (name, value) in object(parent, details)? {
-            let tool = match *name {
+            let tool = match name {
                 "web_search_requests" | "web_search_calls" => WEB_SEARCH,
                 "web_fetch_requests" => WEB_FETCH,
                 "x_search_calls" => X_SEARCH,
@@ -249,7 +244,7 @@ impl<'a> Counts<'a> {
                     continue;
                 }
             };
-            self.see_tool(tool, count(name, *value)?);
+            self.see_tool(tool, count(name, value)?);
         }
         Ok(())
     }
@@ -257,7 +252,7 @@ impl<'a> Counts<'a> {
     fn read_tool_calls(&mut self, parent: &str, details: Node<'a>) -> Result<(), Error> {
         for (name, value) in object(parent, details)? {
             let calls = value.get("invocation").map_or(Ok(None), |calls| count("invocation", calls))?;
-            match *name {
+            match name {
                 "search_web" => self.see_tool(WEB_SEARCH, calls),
                 "fetch_url" => self.see_tool(WEB_FETCH, calls),
                 _ => self.has_unknown_field = true,

@@ -6,6 +6,7 @@ mod support;
 
 mod entries;
 mod normalize_properties;
+mod normalize_truth;
 mod price_book;
 mod price_rules;
 mod usage_cases;
