@@ -370,7 +370,7 @@ impl<'s> Spelling<'s> {
                     let place = usize::from(self.choice()) % (spelled.len() + 1);
                     spelled.insert(place, field);
                 }
-                if self.choice() % 2 == 0 {
+                if self.choice().is_multiple_of(2) {
                     // What this provider never sends, but another one of its format does.
                     let place = usize::from(self.choice()) % (spelled.len() + 1);
                     let absent = ["cache_creation", "service_tier", "x_groq"][usize::from(self.choice()) % 3];
