@@ -63,37 +63,48 @@ pub(super) fn cohere<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> Res
     out.main.quantities.add(Unit::OutputTextTokens, output_tokens)
 }
 
-/// Pages of a document.
+/// Pages of a document. Those that were annotated cost more, and are among those that were processed.
 pub(super) fn pages<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> Result<(), Error> {
-    read(usage.last(), out, |name| match name {
-        "pages_processed" => Some(Unit::InputPages),
-        "pages_processed_annotation" => Some(Unit::InputAnnotatedPages),
-        _ => None,
-    })
+    let (mut processed, mut annotated) = (None, None);
+    for (name, value) in stated(usage.last()) {
+        match name {
+            "pages_processed" => processed = count(name, value)?,
+            "pages_processed_annotation" => annotated = count(name, value)?,
+            "doc_size_bytes" => {}
+            _ => out.main.flags.insert(Flag::UnknownUsageField),
+        }
+    }
+    let cut = add_pages(processed, annotated, &mut out.main.quantities)?;
+    out.main.flags.insert_if(Flag::InconsistentUsage, cut);
+    out.is_reported = processed.is_some() || annotated.is_some();
+    Ok(())
+}
+
+/// Adds pages, and tells whether more are said to be annotated than there are.
+fn add_pages(
+    processed: Option<u64>,
+    annotated: Option<u64>,
+    quantities: &mut Quantities,
+) -> Result<bool, Error> {
+    let all = processed.or(annotated).unwrap_or(0);
+    let special = annotated.unwrap_or(0).min(all);
+    quantities.add(Unit::InputPages, all - special)?;
+    quantities.add(Unit::InputAnnotatedPages, special)?;
+    Ok(annotated.is_some_and(|annotated| annotated > all))
 }
 
 /// Videos, of which no provider reports more than their length, some of them as text.
 pub(super) fn video<'a>(usage: &Usage<'a, '_>, out: &mut Normalized<'a>) -> Result<(), Error> {
-    read(usage.last(), out, |name| match name {
-        "seconds" | "duration_seconds" => Some(Unit::OutputVideoSeconds),
-        _ => None,
-    })
-}
-
-fn read<'a>(
-    node: Node<'a>,
-    out: &mut Normalized<'a>,
-    unit_of: impl Fn(&str) -> Option<Unit>,
-) -> Result<(), Error> {
-    for (name, value) in stated(node) {
-        match unit_of(name) {
-            Some(unit) => {
-                let quantity = decimal_or_text(name, value)?;
-                out.is_reported |= quantity.is_some();
-                out.main.quantities.add_decimal(unit, quantity.unwrap_or(Decimal::ZERO))?;
+    for (name, value) in stated(usage.last()) {
+        match name {
+            "seconds" | "duration_seconds" => {
+                let seconds = decimal_or_text(name, value)?;
+                out.is_reported |= seconds.is_some();
+                out.main
+                    .quantities
+                    .add_decimal(Unit::OutputVideoSeconds, seconds.unwrap_or(Decimal::ZERO))?;
             }
-            None if name == "doc_size_bytes" => {}
-            None => out.main.flags.insert(Flag::UnknownUsageField),
+            _ => out.main.flags.insert(Flag::UnknownUsageField),
         }
     }
     Ok(())
@@ -119,8 +130,9 @@ pub(super) fn from_context(
             add(Unit::OutputImages, images.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().next())
         }
         "ocr" => {
-            let is_annotated = add(Unit::InputAnnotatedPages, context.annotated_pages.count()?)?;
-            Ok(add(Unit::InputPages, context.pages.count()?)? || is_annotated)
+            let (pages, annotated) = (context.pages.count()?, context.annotated_pages.count()?);
+            add_pages(pages, annotated, quantities)?;
+            Ok(pages.is_some() || annotated.is_some())
         }
         "rerank" => add(Unit::SearchUnits, context.search_units.count()?),
         "embeddings" => {

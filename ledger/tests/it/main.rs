@@ -5,6 +5,7 @@
 mod support;
 
 mod entries;
+mod genai_prices;
 mod normalize_properties;
 mod normalize_truth;
 mod price_book;
