@@ -6,8 +6,10 @@ mod support;
 
 mod entries;
 mod genai_prices;
+mod known_defects;
 mod normalize_properties;
 mod normalize_truth;
 mod price_book;
+mod price_edges;
 mod price_rules;
 mod usage_cases;
