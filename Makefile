@@ -1,6 +1,9 @@
 # What a developer runs. `make test` is also what CI runs (.ci/run).
 
-.PHONY: help demo setup check test bench
+# How many of each of the three kinds of cases `make fuzz` tries.
+FUZZ_CASES ?= 400000
+
+.PHONY: help demo setup check test bench fuzz
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -17,6 +20,7 @@ help:
 	@echo 'make check    the quick part of it: formatting, lints, documentation'
 	@echo 'make setup    fetches what the others need beside Rust, once'
 	@echo 'make bench    measures throughput on this machine'
+	@echo 'make fuzz     tries a million broken and contradictory events on the way to their price; takes minutes'
 
 demo: rust
 	$(call stage,set up the engine,deploy/setup/run.sh engine)
@@ -41,6 +45,10 @@ bench: rust
 	$(call stage,set up,deploy/setup/run.sh all)
 	$(call stage,build,cargo build --release --locked -p cli)
 	@target/release/tollbook bench
+
+# In the dev profile, whose arithmetic is checked for overflow.
+fuzz: rust
+	$(call stage,fuzz,TOLLBOOK_FUZZ_CASES=$(FUZZ_CASES) cargo test --locked -p schemas --test fuzz -- --nocapture)
 
 .PHONY: rust
 rust:

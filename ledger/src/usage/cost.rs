@@ -43,7 +43,8 @@ impl<'a> ProviderCost<'a> {
 
     fn of_dollars(node: Node<'a>, per: u64, source: &'a str) -> Option<Self> {
         let Node::Number(text) = node else { return None };
-        Some(Self { amount: amount(text, per).ok()?, currency: "USD", source })
+        let amount = amount(text, per).ok().filter(|amount| *amount >= Amount::ZERO)?;
+        Some(Self { amount, currency: "USD", source })
     }
 
     /// An object with `total_cost` or `amount`, in dollars unless it names a currency.
