@@ -42,7 +42,7 @@ impl<'a> ProviderCost<'a> {
     }
 
     fn of_dollars(node: Node<'a>, per: u64, source: &'a str) -> Option<Self> {
-        let Node::Number(text) = node else { return None };
+        let (Node::Number(text) | Node::Text(text)) = node else { return None };
         let amount = amount(text, per).ok().filter(|amount| *amount >= Amount::ZERO)?;
         Some(Self { amount, currency: "USD", source })
     }

@@ -195,7 +195,8 @@ impl<'a> Counts<'a> {
                     continue;
                 }
             };
-            *written = count(name, value)?.or(*written);
+            // Later messages of a stream may show zeros here.
+            *written = count(name, value)?.max(*written);
         }
         Ok(())
     }

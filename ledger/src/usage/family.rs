@@ -40,7 +40,7 @@ enum Shape {
 }
 
 const FAMILIES: &[Family] = &[
-    family("openai", Shape::Inclusive, TEXT, TEXT),
+    family(CHAT, Shape::Inclusive, TEXT, TEXT),
     family("openai-response", Shape::Inclusive, TEXT, TEXT),
     family("openai-batch", Shape::Inclusive, TEXT, TEXT),
     family("embeddings", Shape::Inclusive, TEXT, TEXT),
@@ -64,6 +64,8 @@ const fn family(name: &'static str, shape: Shape, input: usize, output: usize) -
     Family { name, shape, input, output }
 }
 
+/// OpenAI's chat completions, and whoever speaks their format.
+pub(super) const CHAT: &str = "openai";
 const REALTIME: &str = "realtime";
 const TRANSCRIPTION: &str = "audio-transcription";
 

@@ -1,7 +1,7 @@
 //! Prompt counters that contain what was read from and written to the cache, completion counters that contain
 //! reasoning (OpenAI and whoever speaks its format), and the vendors that report reasoning beside it.
 
-use super::family::{Family, Usage};
+use super::family::{CHAT, Family, Usage};
 use super::modality::{AUDIO, ByModality, DOCUMENT, IMAGE, TEXT, VIDEO, divide, sum, take};
 use super::number::{count, decimal, object, stated};
 use super::{Dimensions, Error, Flag, Node, Normalized, ProviderCost, Quantities, Record};
@@ -158,12 +158,13 @@ impl<'a> Counts<'a> {
     /// Attributes of OpenTelemetry's conventions, which count inclusively for every provider; tells whether the name
     /// is one of them.
     fn read_otel(&mut self, name: &str, value: Node<'_>) -> Result<bool, Error> {
-        let Some(attribute) = name.strip_prefix("gen_ai.usage.") else { return Ok(false) };
-        match attribute {
+        match name.strip_prefix("gen_ai.usage.").unwrap_or(name) {
             "input_tokens" | "prompt_tokens" => self.see_prompt(count(name, value)?),
             "output_tokens" | "completion_tokens" => self.see_completion(count(name, value)?),
-            "cache_read.input_tokens" => self.see_cached(count(name, value)?),
-            "cache_creation.input_tokens" => self.see_written(count(name, value)?),
+            "cache_read.input_tokens" | "cache_read_input_tokens" => self.see_cached(count(name, value)?),
+            "cache_creation.input_tokens" | "cache_creation_input_tokens" => {
+                self.see_written(count(name, value)?);
+            }
             "reasoning.output_tokens" => self.see_reasoning(count(name, value)?),
             other => {
                 let Some((modality, direction)) = other.split_once('.') else { return Ok(false) };
@@ -363,11 +364,14 @@ impl<'a> Counts<'a> {
     /// The total decides; where it decides nothing, what is known of the vendor does.
     fn reasoning_is_outside(&self, prompt: u64, completion: u64, family: &Family, provider: &str) -> bool {
         let sonar = provider == "perplexity" && self.reasoning_is_top_level;
+        let xai_chat = matches!(provider, "xai" | "x-ai" | "x_ai") && family.name == CHAT;
         let inside = prompt.saturating_add(completion);
         match self.total {
             Some(total) if total == inside.saturating_add(self.reasoning) => true,
             Some(total) if total == inside => sonar,
-            _ => sonar || (provider == "xai" && family.name == "openai"),
+            // A part is not larger than its whole.
+            None if self.reasoning > completion && family.name == CHAT => true,
+            _ => sonar || xai_chat,
         }
     }
 }
