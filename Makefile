@@ -1,6 +1,9 @@
 # What a developer runs. `make test` is also what CI runs (.ci/run).
 
-.PHONY: help demo setup check test bench simulate
+# How many of each of the three kinds of cases `make fuzz` tries.
+FUZZ_CASES ?= 400000
+
+.PHONY: help demo setup check test bench fuzz simulate
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -18,6 +21,7 @@ help:
 	@echo 'make setup    fetches what the others need beside Rust, once'
 	@echo 'make bench    measures throughput on this machine'
 	@echo 'make simulate runs the model of the exactly-once protocol for minutes (SIM_STEPS, SIM_SEED, SIM_FAULTS)'
+	@echo 'make fuzz     tries a million broken and contradictory events on the way to their price; takes minutes'
 
 demo: rust
 	$(call stage,set up the engine,deploy/setup/run.sh engine)
@@ -45,6 +49,10 @@ bench: rust
 
 simulate: rust
 	$(call stage,simulate,SIM_STEPS=$${SIM_STEPS:-500000000} cargo test --locked -p simulation -- --nocapture)
+
+# In the dev profile, whose arithmetic is checked for overflow.
+fuzz: rust
+	$(call stage,fuzz,TOLLBOOK_FUZZ_CASES=$(FUZZ_CASES) cargo test --locked -p schemas --test fuzz -- --nocapture)
 
 .PHONY: rust
 rust:

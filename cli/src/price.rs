@@ -185,6 +185,8 @@ pub(crate) fn show_line(line: &Line, row: Option<Match<'_>>) -> Value {
         "per": price.map(|price| price.per.to_string()),
         "factor": price.map(|price| price.factor.to_string()),
         "minimum": price.and_then(|price| price.minimum).map(|minimum| minimum.to_string()),
+        "increment": price.and_then(|price| price.increment).map(|increment| increment.to_string()),
+        "charged_quantity": price.map(|_| number(line.charged())),
         "condition": row_price.map(|price| price.conditions.to_string()),
         "price_basis": line.basis.to_string(),
         "amount": line.amount.to_string(),
@@ -247,11 +249,18 @@ fn print_lines(lines: &Value) {
         if line["factor"].as_str().is_some_and(|factor| factor != "1") {
             arithmetic += &format!(" × {}", text(&line["factor"]));
         }
+        let mut quantity = text(&line["quantity"]);
+        let rounding: Vec<String> = ["minimum", "increment"]
+            .into_iter()
+            .filter_map(|name| Some(format!("{name} {}", line[name].as_str()?)))
+            .collect();
+        if !rounding.is_empty() {
+            quantity += &format!(" → {} ({})", text(&line["charged_quantity"]), rounding.join(", "));
+        }
         let condition = line["condition"].as_str().filter(|condition| !condition.is_empty());
         println!(
-            "  {:<32} {:>12} × {arithmetic} = {}  [{}{}]",
+            "  {:<32} {quantity:>12} × {arithmetic} = {}  [{}{}]",
             text(&line["unit"]),
-            text(&line["quantity"]),
             text(&line["amount"]),
             text(&line["price_basis"]),
             condition.map(|condition| format!("; {condition}")).unwrap_or_default()

@@ -13,6 +13,7 @@ pub mod prices;
 pub mod price;
 
 pub mod account;
+pub mod allowance;
 pub mod in_force;
 pub mod markup;
 pub mod owners;

@@ -131,6 +131,30 @@ impl Decimal {
         Self::new(sum.ok_or(Error::Overflow)?, scale).map_err(|_| Error::Overflow)
     }
 
+    /// The difference, exactly.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] where it has more than 38 digits.
+    pub fn checked_sub(self, other: Self) -> Result<Self, Error> {
+        self.checked_add(Self { mantissa: -other.mantissa, ..other })
+    }
+
+    /// The smallest multiple of `step` that is not below this number.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] where it has more than 38 digits, or `step` is not above zero.
+    pub fn round_up_to(self, step: Self) -> Result<Self, Error> {
+        let scale = self.scale.max(step.scale);
+        let aligned = |number: Self| number.mantissa.checked_mul(ten_to(scale - number.scale)?);
+        let (number, step) = aligned(self).zip(aligned(step)).ok_or(Error::Overflow)?;
+        if step <= 0 {
+            return Err(Error::Overflow);
+        }
+        let beyond = number.rem_euclid(step);
+        let missing = if beyond == 0 { 0 } else { step - beyond };
+        Self::new(number.checked_add(missing).ok_or(Error::Overflow)?, scale).map_err(|_| Error::Overflow)
+    }
+
     /// `self / per`, where the quotient ends within 18 decimals; `None` where it does not, or does not fit.
     #[must_use]
     pub fn div_exact(self, per: u64) -> Option<Self> {
@@ -235,6 +259,23 @@ impl Amount {
         Self(-self.0)
     }
 
+    /// `self × part / whole`, rounded half-even to 18 decimals.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] where the result has more than 38 digits, or `whole` is zero.
+    pub fn share(self, part: Decimal, whole: Decimal) -> Result<Self, Error> {
+        let scale = part.scale.max(whole.scale);
+        let aligned = |number: Decimal| {
+            let power = U256::new(10).checked_pow(u32::from(scale - number.scale))?;
+            U256::from(number.mantissa.unsigned_abs()).checked_mul(power)
+        };
+        let product = aligned(part).and_then(|part| part.checked_mul(U256::from(self.0.unsigned_abs())));
+        let (product, divisor) = product.zip(aligned(whole)).ok_or(Error::Overflow)?;
+        let size = i128::try_from(divide_wide(product, divisor)?).map_err(|_| Error::Overflow)?;
+        let negative = (self.0 < 0) ^ (part.mantissa < 0) ^ (whole.mantissa < 0);
+        Self::from_raw(if negative { -size } else { size }).ok_or(Error::Overflow)
+    }
+
     /// Reads a decimal number.
     ///
     /// # Errors
@@ -327,6 +368,11 @@ fn rate_wide([quantity, price, factor]: [u128; 3], scale: u32, per: u64) -> Resu
     let number = product.zip(scale_up).and_then(|(product, up)| product.checked_mul(up));
     let divisor = scale_down.and_then(|down| down.checked_mul(U256::from(per)));
     let (number, divisor) = number.zip(divisor).ok_or(Error::Overflow)?;
+    divide_wide(number, divisor)
+}
+
+/// As [`round_half_even`], in 256 bits.
+fn divide_wide(number: U256, divisor: U256) -> Result<u128, Error> {
     if divisor == U256::ZERO {
         return Err(Error::Overflow);
     }
@@ -396,6 +442,43 @@ mod tests {
             assert_eq!(decimal(text).to_string(), canonical, "{text}");
             assert_eq!(decimal(text), decimal(canonical));
         }
+    }
+
+    #[test]
+    fn rounding_up_goes_to_the_next_multiple_and_stays_on_one() {
+        for (number, step, multiple) in [
+            ("0.1", "60", "60"),
+            ("60", "60", "60"),
+            ("60.000000001", "60", "120"),
+            ("7", "0.25", "7"),
+            ("7.01", "0.25", "7.25"),
+            ("0", "3", "0"),
+            ("-5", "3", "-3"),
+        ] {
+            assert_eq!(
+                decimal(number).round_up_to(decimal(step)),
+                Ok(decimal(multiple)),
+                "{number} by {step}"
+            );
+        }
+        assert_eq!(decimal("1").round_up_to(Decimal::ZERO), Err(Error::Overflow));
+        assert_eq!(decimal(&"9".repeat(38)).round_up_to(decimal("1e-30")), Err(Error::Overflow));
+    }
+
+    #[test]
+    fn a_share_is_multiplied_first_and_rounded_once() {
+        let share = |amount: &str, part: &str, whole: &str| {
+            Amount::parse(amount)
+                .unwrap()
+                .share(decimal(part), decimal(whole))
+                .map(|amount| amount.to_string())
+        };
+        assert_eq!(share("0.042", "2", "3"), Ok("0.028".into()));
+        assert_eq!(share("1", "1.5", "4.5"), Ok("0.333333333333333333".into()));
+        assert_eq!(share("0.000000000000000003", "1", "2"), Ok("0.000000000000000002".into()), "1.5 to even");
+        assert_eq!(share("0.000000000000000005", "1", "2"), Ok("0.000000000000000002".into()), "2.5 to even");
+        assert_eq!(share("-3", "1", "2"), Ok("-1.5".into()));
+        assert_eq!(share("1", "1", "0"), Err(Error::Overflow));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Line {
     pub quantity: Decimal,
     /// At which price; `None` where there is none or nothing is owed.
     pub price: Option<LinePrice>,
-    /// Quantity × amount × factor / per, rounded half-even at 18 decimals; zero where there is no price.
+    /// Charged quantity × amount × factor / per, rounded half-even at 18 decimals; zero where there is no price.
     pub amount: Amount,
     /// Where the price comes from.
     pub basis: Basis,
@@ -37,6 +37,9 @@ pub struct LinePrice {
     pub row_price: Option<u16>,
     /// The quantity that was charged instead of a smaller one.
     pub minimum: Option<Decimal>,
+    /// The step to a multiple of which the quantity, or its minimum, was rounded up before it was charged; `None`
+    /// where it was one already.
+    pub increment: Option<Decimal>,
     unit_price: Option<Decimal>,
 }
 
@@ -100,7 +103,17 @@ impl Line {
     /// `None` elsewhere.
     #[must_use]
     pub fn unit_price(&self) -> Option<Decimal> {
-        self.price.as_ref().filter(|price| price.minimum.is_none())?.unit_price
+        self.price.as_ref().filter(|price| price.minimum.is_none() && price.increment.is_none())?.unit_price
+    }
+
+    /// The quantity that the price is multiplied by: the line's own, at least the minimum, then up to a multiple of
+    /// the increment.
+    #[must_use]
+    pub fn charged(&self) -> Decimal {
+        let Some(price) = &self.price else { return self.quantity };
+        let least = price.minimum.unwrap_or(self.quantity);
+        // What could not be rounded up was not priced either.
+        price.increment.and_then(|step| least.round_up_to(step).ok()).unwrap_or(least)
     }
 }
 
@@ -147,6 +160,7 @@ fn zero(unit: Unit, quantity: Decimal) -> Line {
         factor: Decimal::ONE,
         row_price: None,
         minimum: None,
+        increment: None,
         unit_price: Some(Decimal::ZERO),
     };
     Line { unit, quantity, price: Some(price), amount: Amount::ZERO, basis: Basis::Own }
@@ -175,12 +189,16 @@ fn rated(unit: Unit, quantity: Decimal, rated: Rated<'_>, row: Match<'_>) -> Res
     };
     let least = row.row.minimums.iter().find(|minimum| minimum.unit == unit).map(|minimum| minimum.quantity);
     let minimum = least.filter(|least| quantity < *least);
-    let charged = minimum.unwrap_or(quantity);
+    let least = minimum.unwrap_or(quantity);
+    let step = row.row.increments.iter().find(|increment| increment.unit == unit);
+    let charged = step.map_or(Ok(least), |step| least.round_up_to(step.quantity))?;
+    let increment = step.map(|step| step.quantity).filter(|_| charged != least);
     let quick = unit_price.and_then(|unit_price| quantity_times(charged, unit_price));
     let sum = quick.map_or_else(|| rate(charged, amount, factor, per), Ok)?;
     // A unit price times the quantity is the amount only where nothing was rounded.
     let unit_price = unit_price.filter(|_| quick.is_some()).map(|(exact, _)| exact);
-    let line_price = LinePrice { amount, per, factor, row_price: Some(position), minimum, unit_price };
+    let line_price =
+        LinePrice { amount, per, factor, row_price: Some(position), minimum, increment, unit_price };
     Ok(Line { unit, quantity, price: Some(line_price), amount: sum, basis })
 }
 

@@ -437,7 +437,7 @@ fn fixed_position(unit: Unit) -> Option<usize> {
 }
 
 /// A line's price for one of its unit; where that is no finite decimal, as a person would write it: amount, divisor,
-/// factor, and a minimum that was charged.
+/// factor, and a minimum and an increment that made the charged quantity another one.
 fn price_text(line: &Line) -> String {
     let Some(price) = &line.price else { return String::new() };
     if let Some(exact) = line.unit_price() {
@@ -452,6 +452,9 @@ fn price_text(line: &Line) -> String {
     }
     if let Some(minimum) = price.minimum {
         let _ = write!(text, " minimum {minimum}");
+    }
+    if let Some(increment) = price.increment {
+        let _ = write!(text, " increment {increment}");
     }
     text
 }
@@ -494,10 +497,13 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
 fn dimensions(entry: &Entry<'_, '_>) -> String {
     let mut text = String::new();
-    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } =
+    let Dimensions { inference_geo, region, size, quality, resolution, audio, search_context_size, .. } =
         entry.dimensions;
+    // What the event says of its region has a column; what its model's name says has not.
+    let region = region.filter(|_| entry.event.region.is_none());
     for (name, value) in [
         ("inference_geo", inference_geo),
+        ("region", region),
         ("size", size),
         ("quality", quality),
         ("resolution", resolution),

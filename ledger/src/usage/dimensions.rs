@@ -4,6 +4,8 @@ use crate::event::UsageEvent;
 
 /// The tier, processing and speed of an attempt that nobody says anything special about.
 pub const STANDARD: &str = "standard";
+/// Speed that costs more.
+pub const FAST: &str = "fast";
 /// Processing while the caller waits.
 pub const INTERACTIVE: &str = "interactive";
 /// Processing in a batch job.
@@ -61,7 +63,7 @@ impl<'a> Dimensions<'a> {
         let mut dimensions = Self {
             processing: event.processing.unwrap_or(INTERACTIVE),
             speed: event.speed.unwrap_or(STANDARD),
-            region: event.region,
+            region: event.region.or_else(|| inference_profile(event)),
             ..Self::default()
         };
         dimensions.set_tier(event.service_tier);
@@ -70,8 +72,8 @@ impl<'a> Dimensions<'a> {
 
     /// Takes over a tier under the name that the provider gives it.
     pub(super) fn set_tier(&mut self, name: Option<&'a str>) {
-        let Some(name) = name else { return };
-        if name == BATCH {
+        let Some(name) = name.filter(|name| !is_unstated(name)) else { return };
+        if name.eq_ignore_ascii_case(BATCH) {
             self.service_tier = STANDARD;
             self.processing = BATCH;
         } else {
@@ -98,15 +100,40 @@ impl<'a> Dimensions<'a> {
     }
 }
 
-/// The one name under which a tier is priced.
+/// The one name under which a tier is priced. Providers spell the names in capitals or not.
 #[must_use]
 pub fn tier(name: &str) -> &str {
-    match name {
-        "" | "default" | "auto" | "standard_only" | "on_demand" | "ON_DEMAND" => STANDARD,
-        "fast" | "ON_DEMAND_PRIORITY" => "priority",
-        "ON_DEMAND_FLEX" => "flex",
-        "ON_DEMAND_OFFPEAK" => "off_peak",
-        "PROVISIONED_THROUGHPUT" | "provisioned_throughput" => "provisioned",
-        other => other,
-    }
+    let known = TIERS.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+    known.map_or(name, |(_, tier)| tier)
+}
+
+/// Names of tiers, and the one under which each is priced.
+const TIERS: &[(&str, &str)] = &[
+    ("", STANDARD),
+    (STANDARD, STANDARD),
+    ("default", STANDARD),
+    ("auto", STANDARD),
+    ("standard_only", STANDARD),
+    ("on_demand", STANDARD),
+    ("flex", "flex"),
+    ("on_demand_flex", "flex"),
+    ("priority", "priority"),
+    ("fast", "priority"),
+    ("on_demand_priority", "priority"),
+    ("on_demand_offpeak", "off_peak"),
+    ("provisioned_throughput", "provisioned"),
+];
+
+/// Whether a provider says that it does not say: what the event says then stays.
+fn is_unstated(name: &str) -> bool {
+    name.eq_ignore_ascii_case("unspecified") || name.eq_ignore_ascii_case("traffic_type_unspecified")
+}
+
+/// Where Bedrock may run a model, by the prefix of its inference profile (`us.anthropic.…`): its prices differ.
+fn inference_profile<'a>(event: &UsageEvent<'a>) -> Option<&'a str> {
+    const PROFILES: &[&str] = &["global", "us", "us-gov", "eu", "apac", "jp", "au", "ca"];
+    let is_bedrock = event.endpoint_family == "bedrock" || event.provider.starts_with("bedrock");
+    let (_, name) = event.model.rsplit_once('/').unwrap_or(("", event.model));
+    let (prefix, _) = name.split_once('.').filter(|_| is_bedrock)?;
+    PROFILES.contains(&prefix).then_some(prefix)
 }

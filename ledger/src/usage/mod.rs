@@ -15,7 +15,7 @@ mod number;
 mod quantities;
 
 pub use cost::ProviderCost;
-pub use dimensions::{BATCH, Dimensions, INTERACTIVE, STANDARD, tier};
+pub use dimensions::{BATCH, Dimensions, FAST, INTERACTIVE, STANDARD, tier};
 pub use family::{names as family_names, normalize};
 pub use flags::{Flag, Flags};
 pub use node::Node;

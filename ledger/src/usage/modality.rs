@@ -27,16 +27,21 @@ pub(super) fn position(name: &str) -> usize {
 }
 
 /// Divides a total: the other modalities as reported, as far as the total reaches, and the rest to `main`.
-/// The second value tells whether they had to be cut.
-pub(super) fn divide(total: u64, reported: ByModality, main: usize) -> (ByModality, bool) {
-    let (mut parts, mut left, mut cut) = ([0; 5], total, false);
+pub(super) fn divide(total: u64, reported: ByModality, main: usize) -> ByModality {
+    // What a report that knows of `main` leaves unexplained is something else.
+    let main = if reported[main] > 0 { TEXT } else { main };
+    let (mut parts, mut left) = ([0; 5], total);
     for (position, part) in reported.into_iter().enumerate().filter(|(position, _)| *position != main) {
         parts[position] = part.min(left);
-        cut |= part > left;
         left -= parts[position];
     }
     parts[main] = left;
-    (parts, cut)
+    parts
+}
+
+/// All modalities together.
+pub(super) fn sum(parts: ByModality) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 /// Part of a divided total.

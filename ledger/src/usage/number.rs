@@ -19,6 +19,14 @@ pub(super) fn count(name: &str, node: Node<'_>) -> Result<Option<u64>, Error> {
     }
 }
 
+/// A counter that a platform sends as a header, and so as text.
+pub(super) fn count_or_text(name: &str, node: Node<'_>) -> Result<Option<u64>, Error> {
+    match node {
+        Node::Text(text) => count(name, Node::Number(text)),
+        other => count(name, other),
+    }
+}
+
 /// A quantity that may have a fraction; `None` where it is absent or null.
 pub(super) fn decimal(name: &str, node: Node<'_>) -> Result<Option<Decimal>, Error> {
     match node {
@@ -50,13 +58,20 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Decimal, Error> {
     Ok(number)
 }
 
-/// The fields of an object; an error for any other kind, none for null.
-pub(super) fn object<'a>(name: &str, node: Node<'a>) -> Result<&'a [(&'a str, Node<'a>)], Error> {
+/// The fields of an object that say anything; an error for any other kind, none for null.
+pub(super) fn object<'a>(
+    name: &str,
+    node: Node<'a>,
+) -> Result<impl Iterator<Item = (&'a str, Node<'a>)> + use<'a>, Error> {
     match node {
-        Node::Null => Ok(&[]),
-        Node::Object(fields) => Ok(fields),
+        Node::Null | Node::Object(_) => Ok(stated(node)),
         _ => Err(Error::malformed(format_args!("{name} is not an object"))),
     }
+}
+
+/// The fields that are not null, which is as good as absent; none where this is no object.
+pub(super) fn stated(node: Node<'_>) -> impl Iterator<Item = (&str, Node<'_>)> {
+    node.fields().iter().copied().filter(|(_, value)| !value.is_null())
 }
 
 /// The items of an array; an error for any other kind, none for null.

@@ -1,12 +1,13 @@
 //! Which price holds: tiers, context steps, fallbacks, multipliers, minimums. Prices are per one, so that each sum can
 //! be done in the head.
 
+use ledger::entry::{Scratch, entries_for};
 use ledger::money::Decimal;
-use ledger::prices::{AmountBasis, Minimum, ModelRow, Multiplier, PriceBook, Window};
+use ledger::prices::{AmountBasis, Increment, Minimum, ModelRow, Multiplier, PriceBook, Window};
 use ledger::unit::Unit;
 use serde_json::{Value, json};
 
-use crate::support::{Posted, conditions, post, row};
+use crate::support::{Posted, conditions, event, post, row};
 
 fn units(units: &Value, more: &Value) -> Value {
     let mut event = json!({"provider": "openai", "model": "m", "units": units});
@@ -330,6 +331,55 @@ fn a_minimum_is_charged_and_has_no_unit_price() {
     };
     assert_eq!(cost("4.5"), "30");
     assert_eq!(cost("10.5"), "31.5");
+}
+
+#[test]
+fn a_quantity_is_charged_at_its_minimum_first_and_then_in_whole_steps() {
+    let seconds = |quantity: &str| Decimal::parse(quantity).unwrap();
+    let unit = Unit::InputAudioSeconds;
+    let step = vec![Increment { unit, quantity: seconds("6") }];
+    let stepped = ModelRow { increments: step, ..row("m", &["input_audio_seconds = 3"]) };
+    let both = ModelRow { minimums: vec![Minimum { unit, quantity: seconds("10") }], ..stepped.clone() };
+    let cost = |row: &ModelRow, seconds: &str| {
+        post(vec![row.clone()], &units(&json!({"input_audio_seconds": seconds}), &json!({}))).remove(0).cost
+    };
+    assert_eq!(cost(&stepped, "6"), "18", "one step is no more than itself");
+    assert_eq!(cost(&stepped, "6.001"), "36"); // 12 × 3
+    assert_eq!(cost(&both, "4.5"), "36"); // at least 10, so two steps
+    assert_eq!(cost(&both, "12"), "36");
+    assert_eq!(cost(&both, "12.5"), "54"); // 18 × 3
+}
+
+#[test]
+fn a_line_shows_the_minimum_and_the_step_that_changed_what_is_charged_and_no_other() {
+    let unit = Unit::InputAudioSeconds;
+    let number = |text: &str| Decimal::parse(text).unwrap();
+    let row = ModelRow {
+        minimums: vec![Minimum { unit, quantity: number("10") }],
+        increments: vec![Increment { unit, quantity: number("6") }],
+        ..row("m", &["input_audio_seconds = 3"])
+    };
+    let book = PriceBook::new(vec![row]).unwrap();
+    for (quantity, minimum, increment, charged, unit_price) in [
+        ("4.5", Some("10"), Some("6"), "12", None),
+        ("12", None, None, "12", Some("3")),
+        ("12.5", None, Some("6"), "18", None),
+    ] {
+        let event = event(&units(&json!({"input_audio_seconds": quantity}), &json!({})));
+        entries_for(&event, &book, &mut Scratch::default(), |entry| {
+            let line = &entry.lines[0];
+            let price = line.price.unwrap();
+            assert_eq!(price.minimum, minimum.map(number), "{quantity}");
+            assert_eq!(price.increment, increment.map(number), "{quantity}");
+            assert_eq!(line.charged(), number(charged));
+            assert_eq!(
+                line.unit_price(),
+                unit_price.map(number),
+                "no unit price times {quantity} is the amount"
+            );
+        })
+        .unwrap();
+    }
 }
 
 #[test]

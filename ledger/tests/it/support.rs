@@ -3,7 +3,9 @@
 use ledger::entry::{Scratch, entries_for};
 use ledger::event::{AttemptKind, GatewayCache, Json, Millis, Outcome, Owners, UsageEvent};
 use ledger::money::{Amount, Decimal};
-use ledger::prices::{AmountBasis, Bound, Conditions, ModelRow, Price, PriceBook, Region, Scope, Source};
+use ledger::prices::{
+    AmountBasis, Bound, Conditions, ModelRow, Price, PriceBook, Region, Scope, Source, Window,
+};
 use ledger::reject::Reject;
 use ledger::unit::Unit;
 use ledger::usage::{Flag, Node};
@@ -61,7 +63,7 @@ pub(crate) fn event(event: &Value) -> UsageEvent<'static> {
         processing: text("processing"),
         speed: text("speed"),
         status: event["status"].as_u64().map(|status| status.try_into().unwrap()),
-        error_class: None,
+        error_class: text("error_class"),
         outcome: event["outcome"].as_str().map(|outcome| Outcome::parse(outcome).unwrap()),
         stream: None,
         latency_ms: None,
@@ -81,7 +83,7 @@ pub(crate) fn event(event: &Value) -> UsageEvent<'static> {
 }
 
 /// A row of provider `openai` from lines such as `output_text_tokens service_tier=flex prompt_tokens_total>200 = 5`:
-/// the price of one.
+/// the price of one, or with ` / 1000` at the end that of a thousand.
 pub(crate) fn row(model: &str, prices: &[&str]) -> ModelRow {
     ModelRow {
         id: format!("openai/{model}@1"),
@@ -108,10 +110,11 @@ pub(crate) fn row(model: &str, prices: &[&str]) -> ModelRow {
 fn price(line: &str) -> Price {
     let (left, amount) = line.split_once(" = ").unwrap();
     let (unit, demands) = left.split_once(' ').unwrap_or((left, ""));
+    let (amount, per) = amount.split_once(" / ").unwrap_or((amount, "1"));
     Price {
         unit: Unit::parse(unit).unwrap(),
         amount: Decimal::parse(amount).unwrap(),
-        per: 1,
+        per: per.parse().unwrap(),
         conditions: conditions(demands),
     }
 }
@@ -128,6 +131,10 @@ pub(crate) fn conditions(demands: &str) -> Conditions {
             continue;
         }
         let (name, value) = demand.split_once('=').unwrap();
+        if name == "utc" {
+            conditions.windows.push(window(value));
+            continue;
+        }
         let value = Some(value.into());
         match name {
             "service_tier" => conditions.service_tier = value,
@@ -144,6 +151,18 @@ pub(crate) fn conditions(demands: &str) -> Conditions {
         }
     }
     conditions
+}
+
+/// Hours such as `04:00-06:30/12345`, weekdays last.
+fn window(text: &str) -> Window {
+    let (hours, days) = text.split_once('/').unwrap();
+    let (from, to) = hours.split_once('-').unwrap();
+    let minutes = |clock: &str| -> u16 {
+        let (hour, minute) = clock.split_once(':').unwrap();
+        hour.parse::<u16>().unwrap() * 60 + minute.parse::<u16>().unwrap()
+    };
+    let days: Vec<u8> = days.bytes().map(|day| day - b'0').collect();
+    Window::new(&days, minutes(from), minutes(to)).unwrap()
 }
 
 /// What an event became.

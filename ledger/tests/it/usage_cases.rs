@@ -1,107 +1,155 @@
 //! Every hand-derived case of provider usage becomes exactly the quantities, flags, dimensions and costs that it
 //! names. The sums are in the `why` of each case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::entry::{Scratch, entries_for};
 use ledger::money::{Amount, Decimal};
 use ledger::prices::{AmountBasis, Conditions, ModelRow, Multiplier, Price, PriceBook, Scope, Source};
 use ledger::unit::Unit;
-use ledger::usage::{self, Flag, Normalized};
+use ledger::usage::{self, Normalized, Quantities};
 use serde_json::Value;
 
-const CASES: &str = include_str!("../fixtures/usage_cases/cases.jsonl");
+/// Cases of captures, bills and documentation, and cases that follow from the rules.
+const CASES: [&str; 2] = [
+    include_str!("../fixtures/usage_cases/cases.jsonl"),
+    include_str!("../fixtures/usage_cases/derived.jsonl"),
+];
 
-fn cases() -> Vec<Value> {
-    CASES.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+fn all_cases() -> Vec<Value> {
+    CASES.iter().flat_map(|file| file.lines()).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn normalized(case: &Value) -> Normalized<'static> {
+/// The cases that become an entry.
+fn cases() -> Vec<Value> {
+    all_cases().into_iter().filter(|case| case["expected_reject"].is_null()).collect()
+}
+
+fn normalized(case: &Value) -> Result<Normalized<'static>, usage::Error> {
     let event = Box::leak(Box::new(crate::support::event(case)));
     let mut normalized = Normalized::default();
-    usage::normalize(event, &mut normalized).unwrap_or_else(|error| panic!("{}: {error}", case["name"]));
-    normalized
+    usage::normalize(event, &mut normalized).map(|()| normalized)
+}
+
+/// Fails with every case in which what was found is not what was expected.
+fn each<T: PartialEq + std::fmt::Debug>(cases: &[Value], compare: impl Fn(&Value) -> (T, T)) {
+    let differs = |case: &Value| {
+        let (found, expected) = compare(case);
+        (found != expected).then(|| format!("{}: {found:?}, not {expected:?}", case["name"]))
+    };
+    let different: Vec<_> = cases.iter().filter_map(differs).collect();
+    assert!(different.is_empty(), "{} cases differ\n{}", different.len(), different.join("\n"));
+}
+
+/// Names and quantities, as text.
+fn shown(quantities: &Quantities) -> BTreeMap<String, String> {
+    quantities.iter().map(|(unit, quantity)| (unit.name().to_owned(), quantity.to_string())).collect()
+}
+
+/// The same of an object in a case, whose decimals are strings.
+fn units(object: &Value) -> BTreeMap<String, String> {
+    let text = |quantity: &Value| quantity.as_str().map_or(quantity.to_string(), str::to_owned);
+    object.as_object().unwrap().iter().map(|(unit, quantity)| (unit.clone(), text(quantity))).collect()
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }
 
 #[test]
 fn each_case_becomes_the_quantities_it_names() {
-    for case in cases() {
-        let normalized = normalized(&case);
-        let quantities: BTreeMap<_, _> = normalized
-            .main
-            .quantities
-            .iter()
-            .map(|(unit, quantity)| (unit.name(), quantity.to_string()))
-            .collect();
-        let expected: BTreeMap<_, _> = case["expected_units"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(unit, quantity)| {
-                (unit.as_str(), quantity.as_str().map_or(quantity.to_string(), str::to_owned))
-            })
-            .collect();
-        assert_eq!(quantities, expected, "{}", case["name"]);
-    }
+    each(&cases(), |case| {
+        let quantities = normalized(case).map(|normalized| shown(&normalized.main.quantities));
+        (quantities, Ok(units(&case["expected_units"])))
+    });
+}
+
+#[test]
+fn each_case_has_the_further_records_it_names_and_no_others() {
+    each(&cases(), |case| {
+        let further = normalized(case).unwrap().further;
+        let records: Vec<_> =
+            further.iter().map(|record| (record.model.to_owned(), shown(&record.quantities))).collect();
+        let expected = array(&case["expected_extra_records"])
+            .map(|record| (record["model"].as_str().unwrap().to_owned(), units(&record["units"])));
+        (records, expected.collect())
+    });
 }
 
 #[test]
 fn each_case_raises_the_flags_it_names_and_no_others() {
-    for case in cases() {
-        let flags: Vec<_> = normalized(&case).main.flags.iter().map(Flag::name).collect();
-        let expected: Vec<_> = case["expected_flags"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|flag| flag.as_str().unwrap())
-            .collect();
-        assert_eq!(flags, expected, "{}", case["name"]);
-    }
+    let book = PriceBook::default();
+    each(&cases(), |case| {
+        let mut flags = BTreeSet::new();
+        let event = crate::support::event(case);
+        entries_for(&event, &book, &mut Scratch::default(), |entry| {
+            flags.extend(entry.flags.iter().map(|flag| flag.name().to_owned()));
+        })
+        .unwrap();
+        let expected = array(&case["expected_flags"]).map(|flag| flag.as_str().unwrap().to_owned());
+        (flags, expected.collect())
+    });
+}
+
+#[test]
+fn each_case_that_is_refused_names_its_reason() {
+    let book = PriceBook::default();
+    let refused: Vec<_> = all_cases().into_iter().filter(|case| !case["expected_reject"].is_null()).collect();
+    assert!(!refused.is_empty());
+    each(&refused, |case| {
+        let event = crate::support::event(case);
+        let reject = entries_for(&event, &book, &mut Scratch::default(), |_| {}).err();
+        let reason = reject.map(|reject| reject.reason.name());
+        (reason.map(str::to_owned), case["expected_reject"].as_str().map(str::to_owned))
+    });
 }
 
 #[test]
 fn each_case_has_the_dimensions_and_the_model_it_names() {
-    for case in cases() {
-        let normalized = normalized(&case);
-        let dimensions: BTreeMap<_, _> = normalized.main.dimensions.named().collect();
-        for (name, value) in case["expected_dimensions"].as_object().into_iter().flatten() {
-            assert_eq!(dimensions.get(name.as_str()).copied(), value.as_str(), "{}: {name}", case["name"]);
-        }
-        if let Some(total) = case["expected_tier"]["value"].as_u64() {
-            assert_eq!(normalized.main.dimensions.prompt_tokens_total, total, "{}", case["name"]);
-        }
-        if let Some(model) = case["expected_model"].as_str() {
-            assert_eq!(normalized.main.model, model, "{}", case["name"]);
-        }
-    }
+    each(&cases(), |case| {
+        let main = normalized(case).unwrap().main;
+        let dimensions: BTreeMap<_, _> = main.dimensions.named().collect();
+        let named = case["expected_dimensions"].as_object().into_iter().flatten();
+        let (found, mut expected): (Vec<_>, Vec<_>) = named
+            .map(|(name, value)| {
+                let found = dimensions.get(name.as_str()).map(|value| (*value).to_owned());
+                (found, value.as_str().map(str::to_owned))
+            })
+            .unzip();
+        let model = case["expected_model"].as_str().or(case["model"].as_str());
+        let total = case["expected_tier"]["value"].as_u64().unwrap_or(main.dimensions.prompt_tokens_total);
+        expected.extend([model.map(str::to_owned), Some(total.to_string())]);
+        let mut found = found;
+        found.push(Some(main.model.to_owned()));
+        found.push(Some(main.dimensions.prompt_tokens_total.to_string()));
+        (found, expected)
+    });
 }
 
 #[test]
 fn each_case_keeps_the_cost_that_its_provider_reports() {
-    for case in cases() {
-        let expected = case["expected_provider_cost"]["amount"].as_str();
-        let reported = normalized(&case).reported_cost.map(|cost| cost.amount.to_string());
-        assert_eq!(reported.as_deref(), expected, "{}", case["name"]);
-    }
+    each(&cases(), |case| {
+        let reported = normalized(case).unwrap().reported_cost.map(|cost| cost.amount.to_string());
+        (reported, case["expected_provider_cost"]["amount"].as_str().map(str::to_owned))
+    });
 }
 
 #[test]
 fn each_case_costs_what_it_says_at_the_prices_it_names() {
-    let mut costed = 0;
-    for case in cases() {
-        let Some(expected) = case["expected_cost_usd"]["total"].as_str() else { continue };
-        let book = PriceBook::new(vec![row(&case)]).unwrap();
-        let event = crate::support::event(&case);
+    let priced: Vec<_> =
+        cases().into_iter().filter(|case| case["expected_cost_usd"]["total"].is_string()).collect();
+    assert_eq!(priced.len(), 3);
+    each(&priced, |case| {
+        let book = PriceBook::new(vec![row(case)]).unwrap();
+        let event = crate::support::event(case);
         let mut cost = Amount::ZERO;
         entries_for(&event, &book, &mut Scratch::default(), |entry| {
             assert!(!entry.is_unpriced(), "{}: {:?}", case["name"], entry.unpriced);
             cost = cost.checked_add(entry.cost).unwrap();
         })
         .unwrap();
-        assert_eq!(cost.to_string(), expected, "{}", case["name"]);
-        costed += 1;
-    }
-    assert_eq!(costed, 3);
+        (Some(cost.to_string()), case["expected_cost_usd"]["total"].as_str().map(str::to_owned))
+    });
 }
 
 /// The prices that a case names, as a row.
