@@ -95,6 +95,11 @@ pub struct Matched {
     pub source: Option<String>,
     /// The version of the source.
     pub version: Option<String>,
+    /// Why no second source confirms the row's prices; null where one does.
+    pub unconfirmed: Option<String>,
+    /// Sources that have the same standard prices.
+    #[serde(default)]
+    pub confirmed_by: Vec<String>,
     /// From when the row holds; null from the beginning of time.
     #[schema(format = DateTime)]
     pub effective_from: Option<String>,
@@ -206,6 +211,8 @@ struct Published {
     row_id: String,
     source_name: String,
     source_version_name: String,
+    unconfirmed: String,
+    confirmed_by: Vec<String>,
     effective_ms: i64,
 }
 
@@ -380,6 +387,8 @@ fn matched(entry: &Entry, published: &BTreeMap<String, Published>) -> Option<Mat
     Some(Matched {
         source: named(|row| &row.source_name),
         version: named(|row| &row.source_version_name),
+        unconfirmed: named(|row| &row.unconfirmed),
+        confirmed_by: row.map(|row| row.confirmed_by.clone()).unwrap_or_default(),
         effective_from: row.filter(|row| row.effective_ms != i64::MIN).map(|row| rfc3339(row.effective_ms)),
         id,
         matched_by: entry.matched_by.clone(),
