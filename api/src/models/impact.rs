@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use axum::http::StatusCode;
 use clickhouse::Row;
 use ledger::event::Millis;
 use ledger::money::{Amount, Decimal};
@@ -23,6 +24,9 @@ use crate::store::Store;
 
 /// How far back the comparison of costs goes.
 const COMPARED_MS: i64 = 30 * crate::period::DAY_MS;
+
+/// Groups of entries that one answer is made of at most.
+const GROUPS_MAX: u64 = 100_000;
 
 #[derive(Row, Deserialize)]
 struct Touched {
@@ -109,6 +113,7 @@ struct Usage {
     #[expect(dead_code, reason = "it keeps entries of one context step together")]
     slot: u32,
     is_told: u8,
+    geo_name: String,
     entries: u64,
     prompt_max: u64,
     input_uncached: i64,
@@ -174,8 +179,26 @@ async fn usage(
         conditions.and(format!("occurred_at {sign} fromUnixTimestamp64Milli({place}, 'UTC')"));
     }
     let floors = floors.into_iter().filter_map(|floor| i64::try_from(floor).ok()).collect();
-    conditions.values = conditions.values.with("floors", Value::Ints(floors));
-    store.bounded(queries::PRICE_USAGE, conditions, |statement| statement).await
+    conditions.values = conditions.values.with("floors", Value::Ints(floors)).with("limit", one_more());
+    whole(store.bounded(queries::PRICE_USAGE, conditions, |statement| statement).await?)
+}
+
+/// A limit that tells whether there would be more.
+fn one_more() -> Value {
+    Value::Unsigned(GROUPS_MAX + 1)
+}
+
+/// All groups, or a problem where there are more: a part of them would be a wrong count.
+fn whole<T>(groups: Vec<T>) -> Result<Vec<T>, Problem> {
+    if u64::try_from(groups.len()).is_ok_and(|count| count <= GROUPS_MAX) {
+        return Ok(groups);
+    }
+    Err(Problem::new(
+        StatusCode::BAD_REQUEST,
+        "query-too-large",
+        "The question needs too many groups",
+        "the entries that these rows concern are of too many models and times to count; publish fewer rows at once",
+    ))
 }
 
 /// Prices the quantities by both rows; an error says why that cannot be told.
@@ -253,6 +276,7 @@ impl Usage {
             processing: or(&self.processing_name, INTERACTIVE),
             speed: or(&self.speed_name, STANDARD),
             region: Some(self.region_name.as_str()).filter(|region| !region.is_empty()),
+            inference_geo: Some(self.geo_name.as_str()).filter(|geo| !geo.is_empty()),
             prompt_tokens_total: self.prompt_max,
             ..Dimensions::default()
         };

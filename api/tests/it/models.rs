@@ -185,7 +185,8 @@ async fn a_version_in_the_past_says_which_entries_it_would_have_priced() -> Resu
 #[tokio::test]
 async fn a_dry_run_says_what_the_last_thirty_days_would_have_cost() -> Result<()> {
     let world = World::new().await?;
-    publish(&world, "2026-01-01 00:00:00.000", &[row("a", "2", json!({}))]).await?;
+    let us = json!({"multipliers": [{"factor": "1.1", "when": {"inference_geo": "us"}}]});
+    publish(&world, "2026-01-01 00:00:00.000", &[row("a", "2", us.clone())]).await?;
     let day = |days: i64| {
         let instant = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
         instant.strftime("%Y-%m-%d %H:%M:%S.000").to_string()
@@ -195,6 +196,7 @@ async fn a_dry_run_says_what_the_last_thirty_days_would_have_cost() -> Result<()
         .post(&[
             json!({"occurred_at": day(1)}),
             json!({"occurred_at": day(29), "model": "gpt-5-2026-08-01"}),
+            json!({"occurred_at": day(5), "dimensions": "inference_geo=us"}),
             json!({"occurred_at": day(2), "outcome": "not_billed"}),
             json!({"occurred_at": day(3), "service_tier": "flex"}),
             json!({"occurred_at": day(4), "line_units": ["web_search_calls"], "line_quantities": ["1"],
@@ -202,7 +204,7 @@ async fn a_dry_run_says_what_the_last_thirty_days_would_have_cost() -> Result<()
             json!({"occurred_at": day(31)}),
         ])
         .await?;
-    let (status, answer) = dry_run(&world, &[row("b", "2.5", json!({}))]).await?;
+    let (status, answer) = dry_run(&world, &[row("b", "2.5", us)]).await?;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let change = &answer["changes"][0];
     assert_eq!(
@@ -210,12 +212,12 @@ async fn a_dry_run_says_what_the_last_thirty_days_would_have_cost() -> Result<()
         json!([{"unit": "input_uncached_tokens", "when": "", "old": {"amount": "2", "per": "1"},
             "new": {"amount": "2.5", "per": "1"}, "percent": "+25.0"}])
     );
-    // Two entries: 2 × (10 × 2 + 5 × 4) = 80, and 2 × (10 × 2.5 + 5 × 4) = 90. A tier that neither row prices costs
-    // nothing and is said to have no price.
+    // Two entries: 2 × (10 × 2 + 5 × 4) = 80, and 2 × (10 × 2.5 + 5 × 4) = 90. One elsewhere: 40 × 1.1 = 44, and
+    // 45 × 1.1 = 49.5. A tier that neither row prices costs nothing and is said to have no price.
     assert_eq!(
         change["last_30_days"],
         json!({
-            "entries": 3, "untold": 1, "old": "80", "new": "90", "currency": "USD",
+            "entries": 4, "untold": 1, "old": "124", "new": "139.5", "currency": "USD",
             "unpriced": ["input_uncached_tokens", "output_text_tokens"],
             "why": "some entries have units or dimensions besides common tokens",
         })

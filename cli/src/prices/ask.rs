@@ -27,8 +27,9 @@ pub(super) fn before_large_changes(diff: &Diff, factor: Decimal) -> anyhow::Resu
             "{what}\nnothing was published; look at them, then repeat with --yes or a larger --confirm-factor"
         );
     }
-    print!("{what}\nPublish all the same? [y/N] ");
-    std::io::stdout().flush().context("asking")?;
+    // The answer of the command stands on standard output, and may be JSON.
+    eprint!("{what}\nPublish all the same? [y/N] ");
+    std::io::stderr().flush().context("asking")?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).context("reading the answer")?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

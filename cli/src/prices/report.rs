@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ::api::answers::RowChange;
 use anyhow::bail;
 use ledger::prices::{ModelRow, Price};
-use schemas::prices::{Change, Diff, Form, Import, ONLY_SOURCE};
+use schemas::prices::{Change, Diff, Form, Import, ONLY_SOURCE, PriceChange};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -146,6 +146,7 @@ impl Report {
             line(text, format!("Changed: {}", changed.len()));
             let table = changes(changed);
             table.lines().for_each(|row| line(text, format!("  {}", row.trim_end())));
+            self.write_some(text, &other_changes(changed));
         }
         if !gone.is_empty() {
             let source = self.import.source.as_deref().unwrap_or_default();
@@ -179,7 +180,7 @@ impl Report {
         ];
         line(text, format!("{} rows: {}; {} gone", self.import.rows.len(), list(&counts), gone.len()));
         if new.is_empty() && changed.is_empty() {
-            line(text, "Nothing to publish: the book says all of it already.".to_owned());
+            line(text, "Nothing to publish: every row is published already.".to_owned());
         } else if self.publishing.as_ref().is_some_and(|publishing| publishing.dry_run) {
             line(text, "A dry run: nothing was published.".to_owned());
         }
@@ -269,7 +270,7 @@ fn change_json(change: &Change) -> Value {
     })
 }
 
-/// Each price and term that changes, one a line.
+/// Each price that changes, one a line.
 fn changes(changed: &[Change]) -> String {
     let columns = [
         Column::Text("row"),
@@ -281,20 +282,20 @@ fn changes(changed: &[Change]) -> String {
     ];
     let rows = changed.iter().flat_map(|change| {
         let id = with_start(&change.row.id, &change.row);
-        let prices = change.prices.iter().map(|one| {
+        let cells = |one: &PriceChange| {
             let percent = one.percent().map(|percent| format!("{percent} %")).unwrap_or_default();
             let (old, new) = (money(one.old.as_ref()), money(one.new.as_ref()));
-            [one.unit.to_string(), one.conditions.clone(), old, new, percent]
-        });
-        let others = change.others.iter().map(|(name, old, new)| {
-            [(*name).to_owned(), String::new(), old.clone(), new.clone(), String::new()]
-        });
-        prices
-            .chain(others)
-            .map(move |cells| std::iter::once(id.clone()).chain(cells).collect())
-            .collect::<Vec<_>>()
+            vec![id.clone(), one.unit.to_string(), one.conditions.clone(), old, new, percent]
+        };
+        change.prices.iter().map(cells).collect::<Vec<_>>()
     });
     aligned(&columns, rows)
+}
+
+/// Whatever else changes, one a line: texts of any length, which no column would hold.
+fn other_changes(changed: &[Change]) -> Vec<String> {
+    let others = changed.iter().flat_map(|change| change.others.iter().map(move |other| (change, other)));
+    others.map(|(change, (name, old, new))| format!("{}: {name}: {old} → {new}", change.row.id)).collect()
 }
 
 /// What a publication means for what is posted.
@@ -320,12 +321,16 @@ fn meaning(changes: &[RowChange]) -> String {
             );
         }
         if let Some(compared) = change.last_30_days.as_ref().filter(|one| one.entries + one.untold > 0) {
-            let mut sentence = format!(
-                "{}: {} entries of the last 30 days cost {} {} at the old price and {} at the new",
-                change.id, compared.entries, compared.old, compared.currency, compared.new
-            );
+            let mut sentence = if compared.entries > 0 {
+                format!(
+                    "{}: {} entries of the last 30 days would have cost {} {} at the old price and {} at the new",
+                    change.id, compared.entries, compared.old, compared.currency, compared.new
+                )
+            } else {
+                format!("{}: what the last 30 days would have cost cannot be told", change.id)
+            };
             if compared.untold > 0 {
-                let _ = write!(sentence, "; of {} it cannot be told", compared.untold);
+                let _ = write!(sentence, "; {} entries have other units than common tokens", compared.untold);
             }
             line(&mut text, sentence);
         }

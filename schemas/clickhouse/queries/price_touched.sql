@@ -14,4 +14,4 @@ WHERE operation = 0 AND {{conditions}}
 GROUP BY provider_name, model_name, currency_code, slot
 HAVING entries != 0
 ORDER BY provider_name, model_name, slot, currency_code
-LIMIT 100000
+LIMIT {limit:UInt64}

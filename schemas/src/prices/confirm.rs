@@ -1,6 +1,6 @@
 //! Two sources: whether rows of other sources have the same standard prices of the same models.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ledger::event::Millis;
 use ledger::prices::{Bound, ModelRow, Price, Scope};
@@ -22,10 +22,10 @@ const DIFFERENCES_MAX: usize = 3;
 /// none has the model, it says that too. Rows of other times have no second source.
 pub fn confirm(rows: &mut [ModelRow], others: &[ModelRow], at: Millis) {
     let present: Vec<bool> = {
-        let index = Index::of(rows.iter(), at);
+        let index = Index::of(rows, at);
         rows.iter().map(|row| index.holds(row)).collect()
     };
-    let index = Index::of(others.iter(), at);
+    let index = Index::of(others, at);
     for (row, _) in rows.iter_mut().zip(present).filter(|(_, present)| *present) {
         let mut objections = Vec::new();
         let mut confirmed_by = Vec::new();
@@ -59,10 +59,11 @@ struct Index<'r> {
 }
 
 impl<'r> Index<'r> {
-    fn of(rows: impl Iterator<Item = &'r ModelRow>, at: Millis) -> Self {
+    fn of(rows: &'r [ModelRow], at: Millis) -> Self {
+        let superseded: HashSet<&str> = rows.iter().filter_map(|row| row.supersedes.as_deref()).collect();
         let mut latest: HashMap<(Key, &str), &ModelRow> = HashMap::new();
-        for row in rows.filter(|row| row.scope == Scope::Public) {
-            if row.effective_from.is_some_and(|from| from > at) {
+        for row in rows.iter().filter(|row| row.scope == Scope::Public) {
+            if superseded.contains(row.id.as_str()) || row.effective_from.is_some_and(|from| from > at) {
                 continue;
             }
             let kept = latest.entry((Key::of(row), row.source.name.as_str())).or_insert(row);

@@ -132,10 +132,7 @@ fn own_rows(json: &str) -> Result<Import, Error> {
 }
 
 fn as_json(text: &str) -> Result<Cow<'_, str>, Error> {
-    let error = match serde_json::from_str::<&RawValue>(text) {
-        Ok(_) => return Ok(Cow::Borrowed(text)),
-        Err(error) => error,
-    };
+    let Err(error) = serde_json::from_str::<&RawValue>(text) else { return Ok(Cow::Borrowed(text)) };
     if text.trim_start().starts_with('{') {
         return Err(Error::Json(error));
     }

@@ -162,13 +162,13 @@ impl Import {
             self.rows.push(row);
             None
         };
-        self.count(draft.key, draft.used, draft.refused, refused.as_deref());
+        self.count(&draft.key, draft.used, draft.refused, refused.as_deref());
     }
 
     /// Counts an entry's price keys: the used ones as refused where the entry as a whole is.
     pub(super) fn count(
         &mut self,
-        key: String,
+        key: &str,
         used: Vec<String>,
         refusals: Vec<Refusal>,
         refused: Option<&str>,
@@ -180,7 +180,7 @@ impl Import {
             Some(reason) => {
                 self.summary.refused += used.len();
                 self.refused.extend(used.into_iter().map(|price_key| Refusal {
-                    key: key.clone(),
+                    key: key.to_owned(),
                     price_key,
                     reason: reason.to_owned(),
                 }));

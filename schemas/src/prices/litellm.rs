@@ -107,7 +107,7 @@ impl Import {
     }
 
     fn count_draft(&mut self, draft: Draft<'_>, refused: Option<&str>) {
-        self.count(draft.key.to_owned(), draft.used, draft.refused, refused);
+        self.count(draft.key, draft.used, draft.refused, refused);
     }
 }
 

@@ -118,7 +118,7 @@ fn read(draft: &mut Draft, name: &str, raw: &RawValue, has_tiers: bool) {
         "tiers" => match serde_json::from_str::<Vec<Cost<'_>>>(raw.get()) {
             Ok(tiers) => {
                 for (index, tier) in tiers.iter().enumerate() {
-                    step(draft, &format!("tiers[{index}]"), tier, tier_bound(tier));
+                    step(draft, &format!("tiers[{index}]"), tier, &tier_bound(tier));
                 }
             }
             Err(error) => draft.refuse(name, error.to_string()),
@@ -128,7 +128,7 @@ fn read(draft: &mut Draft, name: &str, raw: &RawValue, has_tiers: bool) {
                 let reason = "an older way to say what `tiers` say exactly";
                 cost.keys().for_each(|key| draft.refuse(&format!("{name}.{key}"), reason.into()));
             }
-            Ok(cost) => step(draft, name, &cost, Ok(Bound::Gt(200_000))),
+            Ok(cost) => step(draft, name, &cost, &Ok(Bound::Gt(200_000))),
             Err(error) => draft.refuse(name, error.to_string()),
         },
         _ => draft.take(name, prices(name, raw, &Conditions::default())),
@@ -136,7 +136,7 @@ fn read(draft: &mut Draft, name: &str, raw: &RawValue, has_tiers: bool) {
 }
 
 /// The rates of long prompts.
-fn step(draft: &mut Draft, place: &str, cost: &Cost<'_>, bound: Result<Bound, Reason>) {
+fn step(draft: &mut Draft, place: &str, cost: &Cost<'_>, bound: &Result<Bound, Reason>) {
     for (name, raw) in cost.iter().filter(|(name, _)| *name != "tier" && *name != "size") {
         let found = bound.clone().and_then(|bound| {
             prices(name, raw, &Conditions { prompt_tokens_total: Some(bound), ..Conditions::default() })

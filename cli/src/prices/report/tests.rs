@@ -60,9 +60,9 @@ Of 2 rows to publish, 1 contradicted by another source, 1 of one source only
 New: 1
   openai/gpt-b@litellm-2
 Changed: 1
-  row                     price                  when                          old            new    change
-  openai/gpt-a@litellm-2  input_uncached_tokens                        2 / 1000000  2.5 / 1000000  +25.0 %
-  openai/gpt-a@litellm-2  output_text_tokens     processing=batch      5 / 1000000           none
+  row                     price                  when                      old            new   change
+  openai/gpt-a@litellm-2  input_uncached_tokens                    2 / 1000000  2.5 / 1000000  +25.0 %
+  openai/gpt-a@litellm-2  output_text_tokens     processing=batch  5 / 1000000           none
 Gone: 1 published from litellm and not in the file; they stay in force
   openai/gone@litellm-1
 3 rows: 1 new, 1 changed, 1 unchanged; 1 gone

@@ -106,7 +106,7 @@ fn add(
     let Some(first) = free.next() else {
         import.summary.unpriced += 1;
         import.count(
-            key,
+            &key,
             outcome.used,
             outcome.refused,
             Some("no rule of the model is a name, and its id is none"),
@@ -117,16 +117,16 @@ fn add(
     match model::rows(origin, provider, (first, aliases), &key, &mut outcome) {
         Ok(rows) if rows.is_empty() => {
             import.summary.unpriced += 1;
-            import.count(key, outcome.used, outcome.refused, None);
+            import.count(&key, outcome.used, outcome.refused, None);
         }
         Ok(rows) => {
             import.summary.imported += 1;
             import.rows.extend(rows);
-            import.count(key, outcome.used, outcome.refused, None);
+            import.count(&key, outcome.used, outcome.refused, None);
         }
         Err(reason) => {
             import.summary.unpriced += 1;
-            import.count(key, outcome.used, outcome.refused, Some(&reason));
+            import.count(&key, outcome.used, outcome.refused, Some(&reason));
         }
     }
 }

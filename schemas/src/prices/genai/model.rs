@@ -237,7 +237,7 @@ fn conditions_of(variant: &Variant<'_>) -> Result<Conditions, Reason> {
     for (name, value) in &variant.when {
         match name.as_str() {
             "processing" if value == ledger::usage::BATCH => {
-                conditions.processing = Some(value.as_str().into())
+                conditions.processing = Some(value.as_str().into());
             }
             "service_tier" => conditions.service_tier = Some(ledger::usage::tier(value).into()),
             "speed" => conditions.speed = Some(value.as_str().into()),
