@@ -79,7 +79,7 @@ impl Report {
         ];
         line(
             text,
-            format!(
+            &format!(
                 "{} ({}): {} entries: {}",
                 self.file.display(),
                 self.form,
@@ -88,17 +88,17 @@ impl Report {
             ),
         );
         let counts = [(summary.used, "used"), (summary.refused, "refused")];
-        line(text, format!("{} prices: {}", summary.price_keys, list(&counts)));
+        line(text, &format!("{} prices: {}", summary.price_keys, list(&counts)));
         if summary.rules_refused > 0 {
-            line(text, format!("{} rules name models by patterns and were refused", summary.rules_refused));
+            line(text, &format!("{} rules name models by patterns and were refused", summary.rules_refused));
         }
         if self.import.refused.is_empty() {
             return;
         }
-        line(text, "Refused:".to_owned());
+        line(text, "Refused:");
         if self.verbose {
             for refusal in &self.import.refused {
-                line(text, format!("  {} {}: {}", refusal.key, refusal.price_key, refusal.reason));
+                line(text, &format!("  {} {}: {}", refusal.key, refusal.price_key, refusal.reason));
             }
             return;
         }
@@ -109,7 +109,7 @@ impl Report {
         let mut reasons: Vec<_> = reasons.into_iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
         for (reason, count) in reasons {
-            line(text, format!("  {count:>5}  {reason}"));
+            line(text, &format!("  {count:>5}  {reason}"));
         }
     }
 
@@ -127,7 +127,7 @@ impl Report {
         if rows.is_empty() {
             return;
         }
-        line(text, format!("Of {} rows to publish, {}", rows.len(), list(&counts)));
+        line(text, &format!("Of {} rows to publish, {}", rows.len(), list(&counts)));
         let contradicted: Vec<String> = rows
             .iter()
             .filter(|row| is_contradicted(row))
@@ -139,20 +139,20 @@ impl Report {
     fn write_diff(&self, text: &mut String) {
         let Diff { new, changed, earlier, refused, gone, .. } = &self.diff;
         if !new.is_empty() {
-            line(text, format!("New: {}", new.len()));
+            line(text, &format!("New: {}", new.len()));
             self.write_some(text, &new.iter().map(|row| with_start(&row.id, row)).collect::<Vec<_>>());
         }
         if !changed.is_empty() {
-            line(text, format!("Changed: {}", changed.len()));
+            line(text, &format!("Changed: {}", changed.len()));
             let table = changes(changed);
-            table.lines().for_each(|row| line(text, format!("  {}", row.trim_end())));
+            table.lines().for_each(|row| line(text, &format!("  {}", row.trim_end())));
             self.write_some(text, &other_changes(changed));
         }
         if !gone.is_empty() {
             let source = self.import.source.as_deref().unwrap_or_default();
             line(
                 text,
-                format!(
+                &format!(
                     "Gone: {} published from {source} and not in the file; they stay in force",
                     gone.len()
                 ),
@@ -160,12 +160,12 @@ impl Report {
             self.write_some(text, &gone.iter().map(|row| row.id.clone()).collect::<Vec<_>>());
         }
         if !earlier.is_empty() {
-            line(text, format!("Earlier: {} held before what is published, and stay out", earlier.len()));
+            line(text, &format!("Earlier: {} held before what is published, and stay out", earlier.len()));
             self.write_some(text, earlier);
         }
         if !refused.is_empty() {
-            line(text, format!("Not publishable: {}", refused.len()));
-            refused.iter().for_each(|(id, reason)| line(text, format!("  {id}: {reason}")));
+            line(text, &format!("Not publishable: {}", refused.len()));
+            refused.iter().for_each(|(id, reason)| line(text, &format!("  {id}: {reason}")));
         }
     }
 
@@ -178,20 +178,20 @@ impl Report {
             (earlier.len(), "earlier than what is published"),
             (refused.len(), "not publishable"),
         ];
-        line(text, format!("{} rows: {}; {} gone", self.import.rows.len(), list(&counts), gone.len()));
+        line(text, &format!("{} rows: {}; {} gone", self.import.rows.len(), list(&counts), gone.len()));
         if new.is_empty() && changed.is_empty() {
-            line(text, "Nothing to publish: every row is published already.".to_owned());
+            line(text, "Nothing to publish: every row is published already.");
         } else if self.publishing.as_ref().is_some_and(|publishing| publishing.dry_run) {
-            line(text, "A dry run: nothing was published.".to_owned());
+            line(text, "A dry run: nothing was published.");
         }
     }
 
     /// A list that is cut where it is long and not asked for whole.
     fn write_some(&self, text: &mut String, lines: &[String]) {
         let shown = if self.verbose { lines.len() } else { lines.len().min(LINES_MAX) };
-        lines.iter().take(shown).for_each(|one| line(text, format!("  {one}")));
+        lines.iter().take(shown).for_each(|one| line(text, &format!("  {one}")));
         if shown < lines.len() {
-            line(text, format!("  and {} more, which --verbose lists", lines.len() - shown));
+            line(text, &format!("  and {} more, which --verbose lists", lines.len() - shown));
         }
     }
 
@@ -310,7 +310,7 @@ fn meaning(changes: &[RowChange]) -> String {
                 .collect();
             line(
                 &mut text,
-                format!(
+                &format!(
                     "{} would have priced {} entries from {} to {}, which cost {}; they keep their price until they are repriced",
                     change.id,
                     touches.entries,
@@ -332,7 +332,7 @@ fn meaning(changes: &[RowChange]) -> String {
             if compared.untold > 0 {
                 let _ = write!(sentence, "; {} entries have other units than common tokens", compared.untold);
             }
-            line(&mut text, sentence);
+            line(&mut text, &sentence);
         }
     }
     text
@@ -347,7 +347,7 @@ pub(super) fn published(done: &Answer) -> String {
         ::api::answers::State::Applied => "every worker prices with them",
         _ => "not every worker knows them yet",
     };
-    line(&mut text, format!("Published: {}; {state} (operation {})", list(&counts), operation.id));
+    line(&mut text, &format!("Published: {}; {state} (operation {})", list(&counts), operation.id));
     text
 }
 
@@ -361,8 +361,8 @@ fn list(counts: &[(usize, &str)]) -> String {
     if some.is_empty() { "none".to_owned() } else { some.join(", ") }
 }
 
-fn line(text: &mut String, one: String) {
-    text.push_str(&one);
+fn line(text: &mut String, one: &str) {
+    text.push_str(one);
     text.push('\n');
 }
 
