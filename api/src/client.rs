@@ -106,12 +106,18 @@ impl Client {
         self.get("/v1/models", parameters).await
     }
 
-    /// Publishes price rows, or with `dry_run` shows what would change.
+    /// Publishes price rows, or with `dry_run` shows what would change. It is refused where another number of rows
+    /// is published than `based_on`.
     ///
     /// # Errors
     /// Where the API cannot be reached or refuses.
-    pub async fn publish(&self, rows: &[Box<RawValue>], dry_run: bool) -> Result<Publishing, Error> {
-        let body = json!({ "rows": rows, "dry_run": dry_run });
+    pub async fn publish(
+        &self,
+        rows: &[Box<RawValue>],
+        dry_run: bool,
+        based_on: Option<u64>,
+    ) -> Result<Publishing, Error> {
+        let body = json!({ "rows": rows, "dry_run": dry_run, "based_on": based_on });
         self.send(self.call(Method::POST, "/v1/models").json(&body)).await
     }
 

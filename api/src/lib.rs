@@ -86,6 +86,9 @@ pub mod answers {
     pub use crate::entries::row::{Entry, Line, Origin, Plane, ReportedCost};
     pub use crate::error::Problem;
     pub use crate::health::{Dependency, Health, Readiness};
+    pub use crate::models::changes::{
+        Comparison, Money, OtherDifference, PriceDifference, RowChange, Touches, UnitPrice,
+    };
     pub use crate::models::{ModelRow, Models, Publishing};
     pub use crate::quarantine::{Quarantine, Quarantined};
     pub use crate::registries::accounts::{AccountVersion, Accounts};

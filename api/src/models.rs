@@ -1,14 +1,20 @@
-//! `GET /v1/models` and `POST /v1/models`: published price rows by version, and the publication of new ones. A
-//! published row is never edited; another text under an id is a new version.
+//! `GET /v1/models` and `POST /v1/models`: published price rows by version, as of any instant and as of what was known
+//! then, and the publication of new ones. A published row is never edited; another version has another id.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) mod changes;
+mod impact;
+
+use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use clickhouse::Row;
+use jiff::Timestamp;
+use ledger::event::Millis;
 use schemas::command::{Command, PublishPrices};
+use schemas::prices::{self, Publication as Prepared, Published as Before};
 use schemas::queries;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,19 +22,21 @@ use utoipa::ToSchema;
 
 use crate::auth::{Authenticated, Unbound};
 use crate::body::Body;
-use crate::bounds::{Value, Values};
+use crate::bounds::{Bounds, Value, Values};
 use crate::commands::{self, Operation, Reach};
 use crate::cursor::Question;
 use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::period::{self, rfc3339};
 use crate::router::Service;
-use crate::store::Store;
+use crate::store::{Store, chain};
+use changes::RowChange;
 
 const ROWS_DEFAULT: u64 = 100;
 const ROWS_MAX: u64 = 10_000;
-/// Versions in force: the row that began last of each model and set of endpoint families.
-const IN_FORCE: &str = "LIMIT 1 BY provider_name, model_name, JSONExtractRaw(body, 'endpoint_families')";
+/// What the store writes for the beginning and for the end of time.
+const BEGINNING: i64 = i64::MIN;
+const END: i64 = i64::MAX;
 
 /// Answer of `GET /v1/models`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -53,6 +61,19 @@ pub struct ModelRow {
     /// From when it holds; null from the beginning of time.
     #[schema(format = DateTime)]
     pub effective_from: Option<String>,
+    /// When it ends, because another version of the model begins; null while there is none.
+    #[schema(format = DateTime)]
+    pub effective_to: Option<String>,
+    /// Id of the row that puts this one right: it counts as never having been. Null where there is none.
+    pub superseded_by: Option<String>,
+    /// For whom it holds; null for anybody.
+    #[schema(value_type = Option<Object>)]
+    pub scope: Option<Box<RawValue>>,
+    /// Sources that have the same standard prices.
+    #[serde(default)]
+    pub confirmed_by: Vec<String>,
+    /// Why no second source confirms the prices; null where one does.
+    pub unconfirmed: Option<String>,
     /// When it was published.
     #[schema(format = DateTime)]
     pub known_from: String,
@@ -72,9 +93,11 @@ struct Published {
     model_name: String,
     currency_code: String,
     effective_ms: i64,
+    next_ms: i64,
     known_ms: i64,
     source_name: String,
     source_version_name: String,
+    superseding_id: String,
     body: String,
     origin_offset: u64,
     origin_ordinal: u32,
@@ -82,10 +105,27 @@ struct Published {
 
 type Position = (String, String, u64, u32);
 
+/// What is shown of a row besides its columns.
+#[derive(Default, Deserialize)]
+struct Extract {
+    #[serde(default)]
+    scope: Option<Box<RawValue>>,
+    #[serde(default)]
+    unconfirmed: Option<String>,
+    #[serde(default)]
+    source: ExtractSource,
+}
+
+#[derive(Default, Deserialize)]
+struct ExtractSource {
+    #[serde(default)]
+    confirmed_by: Vec<String>,
+}
+
 #[derive(Row, Deserialize)]
 struct Text {
-    row_id: String,
     body: String,
+    effective_ms: i64,
 }
 
 /// Body of `POST /v1/models`.
@@ -103,33 +143,32 @@ pub(crate) struct Publication {
     based_on: Option<u64>,
 }
 
-/// What a publication changes.
+/// What a publication changes. Each id of the rows is in one of `new`, `changed` and `unchanged`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Publishing {
     /// Whether nothing was changed.
     pub dry_run: bool,
-    /// Ids that are published for the first time.
+    /// Ids of first versions of their models.
     pub new: Vec<String>,
-    /// Ids that get another version.
+    /// Ids of further versions of models that have one, and of those that supersede one.
     pub changed: Vec<String>,
-    /// Ids that are published word for word already.
+    /// Ids that are published word for word already, or say what the version in force says.
     pub unchanged: Vec<String>,
+    /// What the changed rows change, and what any row in the past would have priced of what is posted.
+    #[serde(default)]
+    pub changes: Vec<RowChange>,
     /// The change; null in a dry run.
     pub operation: Option<Operation>,
 }
 
-#[derive(Deserialize)]
-struct Identified {
-    id: String,
-}
-
-/// Published price rows by version.
+/// Published price rows by version: all of them, or those in force at an instant; as they are known now, or were then.
 #[utoipa::path(
     get, path = "/v1/models", tag = "prices",
     params(
         ("provider" = Option<String>, Query, description = "Rows of that provider"),
         ("model" = Option<String>, Query, description = "Rows of that model"),
-        ("at" = Option<String>, Query, description = "Versions in force at that date or instant; all versions by default"),
+        ("at" = Option<String>, Query, description = "Versions in force at that date or instant, superseded ones left out; all versions by default"),
+        ("known_at" = Option<String>, Query, description = "Only what was published up to that date or instant, and superseded by what was; everything by default. With `at`: what was held at `known_at` to be in force at `at`"),
         ("limit" = Option<u64>, Query, description = "Rows of a page, 1 to 10000; 100 by default"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
@@ -145,21 +184,30 @@ pub(crate) async fn list(
     let mut parameters = Parameters::parse(&uri)?;
     let mut values = Values::default();
     let mut filters = vec!["true".to_owned()];
-    for name in ["provider", "model"] {
-        if let Some(value) = parameters.one(name)? {
-            filters.push(format!("{name} = {}", values.bind_text(&value)));
-        }
+    if let Some(provider) = parameters.one("provider")? {
+        let provider = if provider == "vertex" { "vertex_ai".to_owned() } else { provider.replace('-', "_") };
+        filters.push(format!("provider_key = {}", values.bind_text(&provider)));
     }
-    let at = period::take_instant(&mut parameters, "at")?;
-    if let Some(at) = at {
-        let at = values.bind("Int64", Value::Int(at));
-        filters.push(format!(
-            "(effective_from IS NULL OR effective_from <= fromUnixTimestamp64Milli({at}, 'UTC'))"
-        ));
+    if let Some(model) = parameters.one("model")? {
+        filters.push(format!("model = {}", values.bind_text(&model)));
     }
+    let known = period::take_instant(&mut parameters, "known_at")?.map_or_else(
+        || "true".to_owned(),
+        |known_at| {
+            let known_at = values.bind("Int64", Value::Int(known_at));
+            format!("known_from <= fromUnixTimestamp64Milli({known_at}, 'UTC')")
+        },
+    );
+    let versions = period::take_instant(&mut parameters, "at")?.map_or_else(
+        || "true".to_owned(),
+        |at| {
+            let at = values.bind("Int64", Value::Int(at));
+            format!("superseding_id = '' AND effective_ms <= {at} AND {at} < next_ms")
+        },
+    );
     let limit = parameters.limit(ROWS_DEFAULT, ROWS_MAX)?;
     let after = parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
-    parameters.finish(["provider", "model", "at", "limit", "cursor"])?;
+    parameters.finish(["provider", "model", "at", "known_at", "limit", "cursor"])?;
     let after = after_sql(after, &mut values);
     let rows: Vec<Published> = service
         .store
@@ -169,7 +217,8 @@ pub(crate) async fn list(
             |statement| {
                 statement
                     .slot("filters", &filters.join(" AND "))
-                    .slot("versions", if at.is_some() { IN_FORCE } else { "" })
+                    .slot("known", &known)
+                    .slot("versions", &versions)
                     .slot("after", &after)
             },
         )
@@ -204,12 +253,20 @@ impl Published {
 
     fn shown(self) -> Result<ModelRow, Problem> {
         let text = |value: String| Some(value).filter(|value| !value.is_empty());
+        let extract: Extract = serde_json::from_str(&self.body).unwrap_or_default();
         Ok(ModelRow {
             id: self.row_id,
             provider: text(self.provider_name),
             model: self.model_name,
             currency: self.currency_code,
-            effective_from: Some(self.effective_ms).filter(|millis| *millis != i64::MIN).map(rfc3339),
+            effective_from: Some(self.effective_ms).filter(|millis| *millis != BEGINNING).map(rfc3339),
+            effective_to: Some(self.next_ms)
+                .filter(|millis| *millis != END && self.superseding_id.is_empty())
+                .map(rfc3339),
+            superseded_by: text(self.superseding_id),
+            scope: extract.scope,
+            confirmed_by: extract.source.confirmed_by,
+            unconfirmed: extract.unconfirmed,
             known_from: rfc3339(self.known_ms),
             source: text(self.source_name),
             version: text(self.source_version_name),
@@ -221,13 +278,16 @@ impl Published {
     }
 }
 
-/// Publishes price rows; never edits one.
+/// Publishes price rows; never edits one. A row that is published with other content, and a second version of the same
+/// model, provider, scope and instant, are refused, and so are the rows beside it. `effective_from` may lie in the
+/// past: entries that are posted keep their price, and `touches` says which a reprice would change.
 #[utoipa::path(
     post, path = "/v1/models", tag = "prices", request_body = Publication,
     responses(
-        (status = 200, body = Publishing, description = "Applied: every worker prices with it; or a dry run"),
+        (status = 200, body = Publishing, description = "Applied: every worker prices with it; or a dry run, which also says what the last 30 days would have cost"),
         (status = 202, body = Publishing, description = "Not applied within 10 s; look up the operation"),
-        (status = 409, body = crate::error::Problem, content_type = "application/problem+json")
+        (status = 400, body = crate::error::Problem, content_type = "application/problem+json", description = "A row is no price row"),
+        (status = 409, body = crate::error::Problem, content_type = "application/problem+json", description = "A row cannot be published beside those that are")
     ),
     security(("token" = []))
 )]
@@ -238,15 +298,28 @@ pub(crate) async fn publish(
     Body(publication): Body<Publication>,
 ) -> Result<Response, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
-    let ids = ids(&publication.rows)?;
-    let mut answer = compare(&service.store, &ids, &publication.rows).await?;
+    check(&publication.rows)?;
+    let now = Millis(Timestamp::now().as_millisecond());
+    let texts: Vec<String> = publication.rows.iter().map(|row| row.get().to_owned()).collect();
+    let prepared = prepare(&service.store, &texts, publication.based_on, now).await?;
+    let mut answer = Publishing::of(&prepared);
+    let bounds = Bounds::of(&caller);
     if publication.dry_run {
+        impact::add_touches(&mut answer.changes, &prepared, &service.store, &bounds, now).await?;
+        impact::add_comparisons(&mut answer.changes, &prepared, &service.store, &bounds, now).await?;
+        answer.changes.retain(RowChange::is_worth_showing);
         answer.dry_run = true;
         return Ok(Json(answer).into_response());
     }
-    let rows = publication.rows.iter().map(|row| row.get().to_owned()).collect();
-    let command = Command::PublishPrices(PublishPrices { rows, based_on: publication.based_on });
+    let command = Command::PublishPrices(PublishPrices { rows: texts, based_on: publication.based_on });
     let operation = commands::change(&service, &caller, &command, Reach::Workers).await?;
+    // The rows are published; that the entries cannot be counted now does not undo it.
+    if let Err(problem) =
+        impact::add_touches(&mut answer.changes, &prepared, &service.store, &bounds, now).await
+    {
+        tracing::warn!(problem = problem.detail, "The entries that published prices touch were not counted");
+    }
+    answer.changes.retain(RowChange::is_worth_showing);
     let applied = operation.state == commands::State::Applied;
     let place = format!("/v1/operations/{}", operation.id);
     answer.operation = Some(operation);
@@ -261,7 +334,58 @@ pub(crate) async fn publish(
     })
 }
 
-fn ids(rows: &[Box<RawValue>]) -> Result<Vec<String>, Problem> {
+impl Publishing {
+    fn of(prepared: &Prepared) -> Self {
+        let ids = |follows: bool| {
+            let added = prepared.added.iter().filter(move |one| one.before.is_some() == follows);
+            added.map(|one| one.row.id.clone()).collect()
+        };
+        Self {
+            dry_run: false,
+            new: ids(false),
+            changed: ids(true),
+            unchanged: prepared.unchanged.clone(),
+            changes: prepared.added.iter().map(RowChange::of).collect(),
+            operation: None,
+        }
+    }
+}
+
+/// What publishing the texts comes to, as the worker of the command log will see it.
+async fn prepare(
+    store: &Store,
+    texts: &[String],
+    based_on: Option<u64>,
+    now: Millis,
+) -> Result<Prepared, Problem> {
+    let rows: Vec<Text> = store.open(queries::MODEL_ROWS_ALL, Values::default()).await?;
+    let count = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    if let Some(based_on) = based_on.filter(|based_on| *based_on != count) {
+        return Err(refused(format!(
+            "the change was prepared when {based_on} rows were published, now there are {count}: prepare it again"
+        )));
+    }
+    let before = rows.into_iter().map(Text::read).collect::<Result<Vec<_>, _>>()?;
+    prices::prepare(&before, texts, now).map_err(|error| refused(error.to_string()))
+}
+
+fn refused(detail: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, "refused", "The change was refused", detail)
+}
+
+impl Text {
+    fn read(self) -> Result<Before, Problem> {
+        let mut row = prices::from_json(&self.body).map_err(|error| {
+            tracing::error!(error = chain(&error), "A published price row cannot be read");
+            Problem::internal()
+        })?;
+        row.effective_from = Some(self.effective_ms).filter(|millis| *millis != BEGINNING).map(Millis);
+        Ok(Before { row, body: self.body })
+    }
+}
+
+/// Each row is one, with an id of its own.
+fn check(rows: &[Box<RawValue>]) -> Result<(), Problem> {
     let wrong = |index: usize, detail: String| {
         let mut problem = Problem::body(format!("row {index}: {detail}"));
         problem.parameter = Some(format!("rows[{index}]"));
@@ -271,58 +395,35 @@ fn ids(rows: &[Box<RawValue>]) -> Result<Vec<String>, Problem> {
         return Err(Problem::body("`rows` is empty; name at least one price row"));
     }
     let mut seen = BTreeSet::new();
-    let mut ids = Vec::with_capacity(rows.len());
     for (index, row) in rows.iter().enumerate() {
-        let row: Identified =
-            serde_json::from_str(row.get()).map_err(|error| wrong(index, error.to_string()))?;
+        let row = prices::from_json(row.get()).map_err(|error| wrong(index, chain(&error)))?;
         if row.id.is_empty() {
             return Err(wrong(index, "`id` is empty".to_owned()));
         }
         if !seen.insert(row.id.clone()) {
             return Err(wrong(index, format!("a row before it has the id `{}` too", row.id)));
         }
-        ids.push(row.id);
     }
-    Ok(ids)
-}
-
-async fn compare(store: &Store, ids: &[String], rows: &[Box<RawValue>]) -> Result<Publishing, Problem> {
-    let values = Values::default().with("row_ids", Value::Texts(ids.to_vec()));
-    let published: Vec<Text> = store.open(queries::MODEL_ROW_IDS, values).await?;
-    let published: BTreeMap<String, String> =
-        published.into_iter().map(|row| (row.row_id, row.body)).collect();
-    let mut answer = Publishing {
-        dry_run: false,
-        new: Vec::new(),
-        changed: Vec::new(),
-        unchanged: Vec::new(),
-        operation: None,
-    };
-    for (id, row) in ids.iter().zip(rows) {
-        let list = match published.get(id) {
-            None => &mut answer.new,
-            Some(body) if body == row.get() => &mut answer.unchanged,
-            Some(_) => &mut answer.changed,
-        };
-        list.push(id.clone());
-    }
-    Ok(answer)
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rows(text: &str) -> Vec<Box<RawValue>> {
-        serde_json::from_str::<Publication>(text).unwrap().rows
+    fn refused(ids: &[&str]) -> Option<String> {
+        let row = |id: &&str| format!(r#"{{"id": "{id}", "model": "m", "currency": "USD", "prices": []}}"#);
+        let rows: Vec<String> = ids.iter().map(row).collect();
+        let body: Publication =
+            serde_json::from_str(&format!(r#"{{"rows": [{}]}}"#, rows.join(","))).unwrap();
+        check(&body.rows).err().map(|problem| problem.detail)
     }
 
     #[test]
     fn every_row_has_an_id_of_its_own() {
-        assert_eq!(ids(&rows(r#"{"rows":[{"id":"a"},{"id":"b"}]}"#)).unwrap(), ["a", "b"]);
-        let refused = |text: &str| ids(&rows(text)).unwrap_err().parameter;
-        assert_eq!(refused(r#"{"rows":[{"id":"a"},{"id":"a"}]}"#).as_deref(), Some("rows[1]"));
-        assert_eq!(refused(r#"{"rows":[{"model":"a"}]}"#).as_deref(), Some("rows[0]"));
-        assert_eq!(refused(r#"{"rows":[]}"#), None);
+        assert_eq!(refused(&["a", "b"]), None);
+        assert_eq!(refused(&["a", "a"]).unwrap(), "row 1: a row before it has the id `a` too");
+        assert_eq!(refused(&[""]).unwrap(), "row 0: `id` is empty");
+        assert_eq!(refused(&[]).unwrap(), "`rows` is empty; name at least one price row");
     }
 }

@@ -97,6 +97,11 @@ pub struct Matched {
     pub source: Option<String>,
     /// The version of the source.
     pub version: Option<String>,
+    /// Why no second source confirms the row's prices; null where one does.
+    pub unconfirmed: Option<String>,
+    /// Sources that have the same standard prices.
+    #[serde(default)]
+    pub confirmed_by: Vec<String>,
     /// From when the row holds; null from the beginning of time.
     #[schema(format = DateTime)]
     pub effective_from: Option<String>,
@@ -248,6 +253,8 @@ struct Published {
     row_id: String,
     source_name: String,
     source_version_name: String,
+    unconfirmed: String,
+    confirmed_by: Vec<String>,
     effective_ms: i64,
 }
 
@@ -512,6 +519,8 @@ impl Known {
             id: id.to_owned(),
             source: named(|row| &row.source_name),
             version: named(|row| &row.source_version_name),
+            unconfirmed: named(|row| &row.unconfirmed),
+            confirmed_by: row.map(|row| row.confirmed_by.clone()).unwrap_or_default(),
             effective_from: row.and_then(|row| instant(row.effective_ms)),
             matched_by: matched_by.cloned(),
             conditions: conditions.cloned(),

@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use ledger::entry::{Entry, Scratch, entries_for};
 use ledger::money::{Amount, Decimal};
 use ledger::price::Line;
-use ledger::prices::{Match, ModelRow, PriceBook};
+use ledger::prices::{Match, PriceBook};
 use schemas::event::{Arena, Decoder, Record};
 use serde_json::{Map, Value, json};
 
 use crate::planes;
-use crate::prices::{Form, rows_of};
-use crate::service::{Service, ServiceOptions};
+use crate::prices::{Form, published, rows_of};
+use crate::service::ServiceOptions;
 
 /// Options of `tollbook price`.
 #[derive(Debug, Args)]
@@ -88,29 +88,6 @@ fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
         return Ok(bytes);
     }
     std::fs::read(path).with_context(|| format!("reading {}", path.display()))
-}
-
-/// The whole book of the service.
-fn published(service: &Service) -> anyhow::Result<Vec<ModelRow>> {
-    let mut rows = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut parameters = vec![("limit", "10000")];
-        parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page = service.runtime.block_on(service.client.models(&parameters))?;
-        for row in page.rows {
-            let mut model_row = schemas::prices::from_json(row.row.get())?;
-            if let Some(from) = row.effective_from {
-                let instant: jiff::Timestamp = from.parse()?;
-                model_row.effective_from = Some(ledger::event::Millis(instant.as_millisecond()));
-            }
-            rows.push(model_row);
-        }
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            return Ok(rows);
-        }
-    }
 }
 
 /// The first entry's figures at the top, the cost of all, and every entry where there are several.
@@ -204,7 +181,12 @@ fn print_text(answer: &Value) {
     for entry in answer["entries"].as_array().unwrap_or(&empty) {
         println!("{} ({})", text(&entry["model"]), text(&entry["outcome"]));
         match entry["model_row"].as_object() {
-            Some(row) => println!("  price row {} ({})", text(&row["id"]), text(&row["matched_by"])),
+            Some(row) => {
+                println!("  price row {} ({})", text(&row["id"]), text(&row["matched_by"]));
+                if let Some(why) = row["unconfirmed"].as_str() {
+                    println!("  unconfirmed: {why}");
+                }
+            }
             None => println!("  no price row holds"),
         }
         print_lines(&entry["lines"]);

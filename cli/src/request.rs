@@ -187,7 +187,12 @@ fn priced_by(row: &Matched) -> String {
         .map(|source| format!("from {source} {}", row.version.as_deref().unwrap_or_default()));
     let matched = row.matched_by.as_ref().map(|how| format!("matched by {how}"));
     let conditions = row.conditions.as_ref().map(|conditions| format!("conditions {conditions}"));
-    [Some(row.id.clone()), source, matched, conditions].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let unconfirmed = row.unconfirmed.as_ref().map(|why| format!("unconfirmed: {why}"));
+    [Some(row.id.clone()), source, matched, conditions, unconfirmed]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn line(line: &Line) -> Vec<String> {

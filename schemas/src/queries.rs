@@ -70,8 +70,12 @@ queries! {
     TOKENS: Open = "tokens";
     /// Published price rows.
     MODEL_ROWS: Open = "model_rows";
-    /// Those of some ids that are published.
-    MODEL_ROW_IDS: Open = "model_row_ids";
+    /// All published price rows.
+    MODEL_ROWS_ALL: Open = "model_rows_all";
+    /// What was posted between the instants at which price rows begin.
+    PRICE_TOUCHED: Bounded = "price_touched";
+    /// Quantities of fixed token units by what their price may depend on.
+    PRICE_USAGE: Bounded = "price_usage";
     /// Where some price rows were taken from.
     MODEL_ROW_SOURCES: Open = "model_row_sources";
     /// Versions of a registry.

@@ -34,7 +34,8 @@ fn own_prices() -> PriceBook {
 /// The whole map, as a ledger in use has it.
 fn litellm_prices() -> PriceBook {
     let map = include_str!("../../schemas/prices/litellm/model_prices_1.106.2.json");
-    PriceBook::new(schemas::prices::litellm::import(map, Some("1.106.2")).unwrap().rows).unwrap()
+    PriceBook::new(schemas::prices::litellm::import(map, &schemas::prices::Options::default()).unwrap().rows)
+        .unwrap()
 }
 
 /// What the ledger makes of a record: its entries, or why there are none.

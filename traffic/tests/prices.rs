@@ -16,7 +16,10 @@ fn the_price_file_is_a_price_book_and_the_truth_can_read_it() {
 #[test]
 fn every_price_is_the_one_of_the_map() {
     let map = include_str!("../../schemas/prices/litellm/model_prices_1.106.2.json");
-    let map = PriceBook::new(schemas::prices::litellm::import(map, Some("1.106.2")).unwrap().rows).unwrap();
+    let map = PriceBook::new(
+        schemas::prices::litellm::import(map, &schemas::prices::Options::default()).unwrap().rows,
+    )
+    .unwrap();
     for row in schemas::prices::list_from_json(PRICES_JSON).unwrap() {
         let at = ledger::event::Millis(1_793_491_200_000);
         let imported = map.find(row.provider.as_deref().unwrap(), &row.model, at).unwrap().row;

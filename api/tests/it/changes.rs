@@ -70,7 +70,8 @@ async fn prices_are_shown_first_then_published_then_listed_by_version() -> Resul
     let world = World::new().await?;
     let row = |id: &str, from: Value, price: &str| {
         let text = format!(
-            "{{\"id\":\"{id}\",\"provider\":\"openai\",\"model\":\"gpt-5\",\"effective_from\":{from},\"price\":{price}}}"
+            "{{\"id\":\"{id}\",\"provider\":\"openai\",\"model\":\"gpt-5\",\"currency\":\"USD\",\"effective_from\":{from},\
+             \"prices\":[{{\"unit\":\"input_uncached_tokens\",\"amount\":\"{price}\"}}]}}"
         );
         serde_json::value::RawValue::from_string(text)
     };
@@ -79,7 +80,7 @@ async fn prices_are_shown_first_then_published_then_listed_by_version() -> Resul
         format!("{{\"rows\":[{}],\"dry_run\":{dry_run}}}", rows.join(","))
     };
     let first = row("a@1", Value::Null, "0.10000000000000000001")?;
-    let second = row("a@2", json!("2026-11-01 00:00:00.000"), "0.20")?;
+    let second = row("a@2", json!("2026-11-01T00:00:00Z"), "0.2")?;
     let dry = world.post_text("/v1/models", &body(std::slice::from_ref(&first), true)).await?;
     assert_eq!((dry.0, &dry.1["new"]), (StatusCode::OK, &json!(["a@1"])));
     assert_eq!(world.get("/v1/models").await?["rows"], json!([]), "a dry run changes nothing");
@@ -87,7 +88,7 @@ async fn prices_are_shown_first_then_published_then_listed_by_version() -> Resul
     assert_eq!((done.0, &done.1["operation"]["state"]), (StatusCode::OK, &json!("applied")), "{}", done.1);
     let again = world.post_text("/v1/models", &body(&[first, second], false)).await?;
     assert_eq!(again.1["unchanged"], json!(["a@1"]));
-    assert_eq!(again.1["new"], json!(["a@2"]));
+    assert_eq!((&again.1["new"], &again.1["changed"]), (&json!([]), &json!(["a@2"])));
     let text = world.text("/v1/models?model=gpt-5").await?;
     assert!(text.contains("0.10000000000000000001"), "every digit is kept");
     let at = |answer: &Value| -> Vec<Value> {
@@ -100,13 +101,16 @@ async fn prices_are_shown_first_then_published_then_listed_by_version() -> Resul
     Ok(())
 }
 
+fn any_row(id: &str) -> Value {
+    json!({"id": id, "model": "m", "currency": "USD", "prices": []})
+}
+
 #[tokio::test]
 async fn a_refused_change_is_a_conflict_that_says_why() -> Result<()> {
     let world = World::new().await?;
     world.worker.refuses.store(true, Ordering::SeqCst);
-    let (status, problem) = world
-        .call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [{"id": "a"}], "based_on": 3})))
-        .await?;
+    let (status, problem) =
+        world.call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [any_row("a")]}))).await?;
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(problem["detail"].as_str().unwrap_or_default().starts_with("the price book has changed"));
     Ok(())
@@ -118,7 +122,7 @@ async fn a_change_that_nobody_carries_out_in_time_becomes_an_operation_to_look_u
     world.worker.is_away.store(true, Ordering::SeqCst);
     let world = world.waiting(Duration::from_millis(100))?;
     let (status, answer) =
-        world.call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [{"id": "a"}]}))).await?;
+        world.call(Method::POST, "/v1/models", &world.admin, Some(json!({"rows": [any_row("a")]}))).await?;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     let id = answer["operation"]["id"].as_str().unwrap_or_default().to_owned();
     assert_eq!(world.get(&format!("/v1/operations/{id}")).await?["state"], "pending");

@@ -167,8 +167,9 @@ async fn the_client_asks_and_reads_answers_and_problems() -> Result<()> {
     assert!(minted.applied);
     assert!(client.revoke(&minted.id).await?.applied);
     assert_eq!(client.tokens().await?.rows.len(), 2);
-    let rows = [serde_json::value::RawValue::from_string("{\"id\":\"r\",\"model\":\"m\"}".into())?];
-    assert_eq!(client.publish(&rows, true).await?.new, ["r"]);
+    let row = r#"{"id": "r", "model": "m", "currency": "USD", "prices": []}"#;
+    let rows = [serde_json::value::RawValue::from_string(row.into())?];
+    assert_eq!(client.publish(&rows, true, Some(0)).await?.new, ["r"]);
     assert!(client.models(&[]).await?.rows.is_empty());
     assert!(client.quarantine(&[]).await?.rows.is_empty());
     let csv = client.raw("/v1/entries", &[("from", "2026-11-01"), ("format", "csv")]).await?.text().await?;

@@ -1,7 +1,7 @@
 //! What a test starts with: a migrated store, a log whose worker is played by the test, and the API's router.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -257,6 +257,8 @@ pub(crate) struct Worker {
     pub(crate) is_away: AtomicBool,
     /// Commands are carried out as refused.
     pub(crate) refuses: AtomicBool,
+    /// The log time of what is published.
+    pub(crate) known_from: Mutex<String>,
 }
 
 impl Worker {
@@ -266,6 +268,7 @@ impl Worker {
             next: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            known_from: Mutex::new("2026-11-10 12:00:00.000".to_owned()),
         }
     }
 
@@ -368,13 +371,16 @@ impl Worker {
                 Ok(())
             }
             Command::PublishPrices(publish) => {
-                let rows = (0_u64..).zip(publish.rows).map(|(ordinal, body)| {
-                    let row: Value = serde_json::from_str(&body)?;
+                let rows = (0_u64..).zip(publish.rows).map(|(ordinal, text)| {
+                    // As the worker does: what is published is what was read, and a time of the row's own.
+                    let row = schemas::prices::from_json(&text)?;
+                    let from = row.effective_from.map(|from| from.0.to_string());
                     Ok(json!({
                         "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal,
-                        "row_id": row["id"], "provider": row["provider"], "model": row["model"], "currency": "USD",
-                        "effective_from": row["effective_from"], "known_from": "2026-11-10 12:00:00.000",
-                        "source": "test", "source_version": "1", "body": body,
+                        "row_id": row.id, "provider": row.provider, "model": row.model, "currency": row.currency,
+                        "effective_from": from.map(|from| format!("{}.{}", &from[..from.len() - 3], &from[from.len() - 3..])),
+                        "known_from": *self.known_from.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+                        "source": "test", "source_version": "1", "body": schemas::prices::to_json(&row)?,
                     }))
                 });
                 insert(&self.client, "model_rows", &rows.collect::<Result<Vec<_>>>()?).await

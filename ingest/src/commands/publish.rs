@@ -1,19 +1,13 @@
 //! Publishes price rows. A published row never changes; what is new is checked as a book before it is in force.
 
-use std::collections::HashMap;
-
 use ledger::event::Millis;
-use ledger::prices::{ModelRow, PriceBook, Scope};
+use ledger::prices::ModelRow;
 use schemas::command::PublishPrices;
 use schemas::prices;
 use schemas::tables::PublishedRow;
 
 use super::{CommandMaker, Effect, Place, Refusal};
 use crate::worker::chain;
-
-/// How long after its command a later version of an undated row takes effect: by then every worker knows of it, or
-/// waits.
-const LATER_VERSION_AFTER_MS: i64 = 60_000;
 
 const PUBLISHED: &str = include_str!("../../../schemas/clickhouse/queries/book_rows.sql");
 
@@ -36,68 +30,33 @@ impl CommandMaker {
                 "the change was prepared when {based_on} rows were published, now there are {count}: prepare it again"
             )));
         }
-        let mut rows = Vec::with_capacity(published.len() + command.rows.len());
-        for row in &published {
-            let mut model_row = read_row(&row.body, &row.row_id)?;
-            model_row.effective_from = row.effective_from.map(Millis);
-            rows.push(model_row);
+        let mut before = Vec::with_capacity(published.len());
+        for Published { row_id, body, effective_from } in published {
+            let mut row = read_row(&body, &row_id)?;
+            row.effective_from = effective_from.map(Millis);
+            before.push(prices::Published { row, body });
         }
-        let bodies: HashMap<&str, &str> =
-            published.iter().map(|row| (row.row_id.as_str(), row.body.as_str())).collect();
-        let mut latest: HashMap<(Scope, Option<String>, String), usize> = HashMap::new();
-        for (index, row) in rows.iter().enumerate() {
-            latest.insert((row.scope.clone(), row.provider.clone(), row.model.clone()), index);
-        }
-
+        let publication = prices::prepare(&before, &command.rows, place.log_time)
+            .map_err(|refused| Refusal::Refused(refused.to_string()))?;
         let mut effect = Effect::default();
-        let later = Millis(place.log_time.0.saturating_add(LATER_VERSION_AFTER_MS));
-        let (mut added, mut unchanged, mut later_versions) = (0_u32, 0_u32, 0_u32);
-        for (index, text) in command.rows.iter().enumerate() {
-            let mut row = read_row(text, &format!("number {}", index + 1))?;
-            let body = prices::to_json(&row).map_err(|error| Refusal::Refused(error.to_string()))?;
-            // What is published is checked as it will be read back: a book that cannot be read would stop all usage.
-            row = read_row(&body, &row.id)?;
-            let name = (row.scope.clone(), row.provider.clone(), row.model.clone());
-            let before = latest.get(&name).and_then(|index| rows.get(*index));
-            match bodies.get(row.id.as_str()) {
-                Some(same) if *same == body => {
-                    unchanged += 1;
-                    continue;
-                }
-                Some(_) => {
-                    return Err(Refusal::Refused(format!(
-                        "row {} is published with other content; a row never changes, publish it under a new id",
-                        row.id
-                    )));
-                }
-                None => {}
-            }
-            if row.effective_from.is_none() && before.is_some_and(|before| prices::same_terms(before, &row)) {
-                unchanged += 1;
-                continue;
-            }
-            if row.effective_from.is_none() && before.is_some() {
-                row.effective_from = Some(later);
-                later_versions += 1;
-            }
-            if !place.is_held("model_rows", added) {
+        for (ordinal, one) in (0_u32..).zip(&publication.added) {
+            if !place.is_held("model_rows", ordinal) {
                 effect.model_rows.push(&PublishedRow {
-                    origin: place.origin(added),
-                    row_id: &row.id,
-                    provider: row.provider.as_deref().unwrap_or_default(),
-                    model: &row.model,
-                    currency: &row.currency,
-                    effective_from: row.effective_from,
+                    origin: place.origin(ordinal),
+                    row_id: &one.row.id,
+                    provider: one.row.provider.as_deref().unwrap_or_default(),
+                    model: &one.row.model,
+                    currency: &one.row.currency,
+                    effective_from: one.row.effective_from,
                     known_from: place.log_time,
-                    source: &row.source.name,
-                    source_version: row.source.version.as_deref().unwrap_or_default(),
-                    body: &body,
+                    source: &one.row.source.name,
+                    source_version: one.row.source.version.as_deref().unwrap_or_default(),
+                    body: &one.body,
                 });
             }
-            added += 1;
-            rows.push(row);
         }
-        PriceBook::new(rows).map_err(|error| Refusal::Refused(error.to_string()))?;
+        let (added, unchanged) = (publication.added.len(), publication.unchanged.len());
+        let (later, later_versions) = (publication.later, publication.later_versions);
         effect.detail = format!("{added} rows published, {unchanged} unchanged");
         effect.result = serde_json::json!({
             "published": added,

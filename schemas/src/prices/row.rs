@@ -37,15 +37,21 @@ pub fn from_json(text: &str) -> Result<ModelRow, Error> {
     serde_json::from_str::<Row<'_>>(text)?.into_domain()
 }
 
-/// Reads a list of rows, or a single one.
+/// Reads a list of rows, bare or as `rows` of an object, or a single one.
 ///
 /// # Errors
 /// [`Error`] where one of them is no row.
 pub fn list_from_json(text: &str) -> Result<Vec<ModelRow>, Error> {
+    let into_domain = |rows: Vec<Row<'_>>| rows.into_iter().map(Row::into_domain).collect();
     if text.trim_start().starts_with('[') {
-        return serde_json::from_str::<Vec<Row<'_>>>(text)?.into_iter().map(Row::into_domain).collect();
+        return into_domain(serde_json::from_str(text)?);
     }
-    from_json(text).map(|row| vec![row])
+    match serde_json::from_str::<Rows<'_>>(text) {
+        Ok(list) => into_domain(list.rows),
+        // An object with a broken list is no row either, and the list's error says more.
+        Err(error) if serde_json::from_str::<HasRows>(text).is_ok() => Err(error.into()),
+        Err(_) => from_json(text).map(|row| vec![row]),
+    }
 }
 
 /// Writes a row; equal rows give equal text.
@@ -70,6 +76,19 @@ pub fn same_terms(one: &ModelRow, two: &ModelRow) -> bool {
         ..row.clone()
     };
     terms(one) == terms(two)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rows<'a> {
+    #[serde(borrow)]
+    rows: Vec<Row<'a>>,
+}
+
+#[derive(Deserialize)]
+struct HasRows {
+    #[serde(rename = "rows")]
+    _rows: serde::de::IgnoredAny,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -93,6 +93,7 @@ fn posting() -> Posting<'static> {
         recorded_at: Millis(0),
         event_hash: 0,
         content_hash: 0,
+        book: 0,
     }
 }
 

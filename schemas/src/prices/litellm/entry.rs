@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use ledger::money::Decimal;
-use ledger::prices::{Conditions, Multiplier, Price, Region};
+use ledger::prices::{Conditions, FreeQuota, Multiplier, Price, Region};
 use ledger::unit::Unit;
 use serde_json::value::RawValue;
 
-use super::Refusal;
 use super::key::{EntryName, PriceName, entry_name, price_name};
 use super::special;
+use crate::prices::import::{Reason, Refusal, by_one, not_negative};
 use crate::prices::number;
-
-/// Tokens are priced by the million, as vendors do.
-pub(super) const TOKENS_PER_PRICE: u64 = 1_000_000;
 
 /// A price of an image below this is what a token costs, in the wrong field.
 const IMAGE_PRICE_LEAST: &str = "0.0005";
@@ -29,14 +26,12 @@ pub(super) struct Draft<'t> {
     pub(super) mode: &'t str,
     pub(super) prices: Vec<Price>,
     pub(super) multipliers: Vec<Multiplier>,
+    pub(super) free_quotas: Vec<FreeQuota>,
     pub(super) notes: Vec<String>,
     /// Price keys that were used.
     pub(super) used: Vec<String>,
     pub(super) refused: Vec<Refusal>,
 }
-
-/// Why a price key cannot be used.
-pub(super) type Reason = String;
 
 /// Reads an entry.
 pub(super) fn read<'t>(key: &'t str, fields: &Fields<'t>) -> Draft<'t> {
@@ -49,6 +44,7 @@ pub(super) fn read<'t>(key: &'t str, fields: &Fields<'t>) -> Draft<'t> {
         mode: text("mode").unwrap_or_default(),
         prices: Vec::new(),
         multipliers: Vec::new(),
+        free_quotas: Vec::new(),
         notes: Vec::new(),
         used: Vec::new(),
         refused: Vec::new(),
@@ -93,7 +89,7 @@ impl Draft<'_> {
             "tiered_pricing" => special::context_steps(self, raw),
             "off_peak_pricing" => special::off_peak(self, raw),
             "search_context_cost_per_query" => special::search_fee(self, raw, fields),
-            "search_free_requests" => special::free_searches(self, raw),
+            "search_free_requests" => special::free_searches(self, raw, fields),
             "provider_specific_entry" => special::provider_multipliers(self, raw),
             "regional_processing_uplift_multiplier_eu" => self.multiply(raw, region(Region::Is("eu".into()))),
             "regional_processing_uplift_multiplier_us" => self.multiply(raw, region(Region::Is("us".into()))),
@@ -131,9 +127,7 @@ impl Draft<'_> {
 
     /// Adds the price of one.
     pub(super) fn add(&mut self, unit: Unit, amount: Decimal, conditions: Conditions) -> Result<(), Reason> {
-        let per = if unit.is_token() { TOKENS_PER_PRICE } else { 1 };
-        let amount = amount.checked_mul(Decimal::from(per)).map_err(|error| error.to_string())?;
-        self.prices.push(Price { unit, amount, per, conditions });
+        self.prices.push(by_one(unit, amount, conditions)?);
         Ok(())
     }
 
@@ -222,6 +216,5 @@ fn region(region: Region) -> Conditions {
 
 /// Money, not below zero.
 pub(super) fn amount(raw: &RawValue) -> Result<Decimal, Reason> {
-    let amount = number::parse(raw)?;
-    if amount.is_negative() { Err(format!("{amount} is below zero")) } else { Ok(amount) }
+    not_negative(number::parse(raw)?)
 }

@@ -1,13 +1,14 @@
 //! The prices of LiteLLM's map that are more than a rate: steps, hours, searches, pixels, factors.
 
 use ledger::money::Decimal;
-use ledger::prices::{Bound, Conditions, Window};
+use ledger::prices::{Bound, Conditions, FreeQuota, QuotaPeriod, Window};
 use ledger::unit::Unit;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::entry::{Draft, Fields, Reason, amount};
+use super::entry::{Draft, Fields, amount};
 use super::key::price_name;
+use crate::prices::import::Reason;
 use crate::prices::number;
 use crate::prices::row::parse_window;
 
@@ -89,14 +90,8 @@ pub(super) fn off_peak(draft: &mut Draft<'_>, raw: &RawValue) -> Result<(), Reas
 /// is priced, and the other is explicitly free, so that no search is paid twice.
 pub(super) fn search_fee(draft: &mut Draft<'_>, raw: &RawValue, fields: &Fields<'_>) -> Result<(), Reason> {
     let fees: Fields<'_> = parse(raw)?;
-    let is_google = matches!(draft.litellm_provider, "gemini" | "vertex_ai" | "vertex_ai-language-models");
-    let is_per_query =
-        fields.get("web_search_billing_unit").is_some_and(|unit| unit.get() == "\"per_query\"");
-    let (paid, free) = if is_google && !is_per_query {
-        (Unit::GroundedPrompts, Unit::WebSearchCalls)
-    } else {
-        (Unit::WebSearchCalls, Unit::GroundedPrompts)
-    };
+    let paid = paid_search(draft, fields);
+    let free = if paid == Unit::WebSearchCalls { Unit::GroundedPrompts } else { Unit::WebSearchCalls };
     let mut by_size = Vec::new();
     for (name, raw) in &fees {
         let size = SEARCH_SIZES.iter().find(|(known, _)| known == name);
@@ -122,15 +117,37 @@ pub(super) fn search_fee(draft: &mut Draft<'_>, raw: &RawValue, fields: &Fields<
     Ok(())
 }
 
-/// Free searches belong to an account and a period; a request has its list price.
-pub(super) fn free_searches(draft: &mut Draft<'_>, raw: &RawValue) -> Result<(), Reason> {
-    let quota: Fields<'_> = parse(raw)?;
-    let field = |name: &str| quota.get(name).map_or("", |raw| raw.get().trim_matches('"'));
-    draft.notes.push(format!(
-        "{} searches are free every {}, for all models together",
-        field("count"),
-        field("period")
-    ));
+/// What a search is paid by: grounded prompts where Google's models do not say `per_query`, else calls.
+fn paid_search(draft: &Draft<'_>, fields: &Fields<'_>) -> Unit {
+    let is_google = matches!(draft.litellm_provider, "gemini" | "vertex_ai" | "vertex_ai-language-models");
+    let is_per_query =
+        fields.get("web_search_billing_unit").is_some_and(|unit| unit.get() == "\"per_query\"");
+    if is_google && !is_per_query { Unit::GroundedPrompts } else { Unit::WebSearchCalls }
+}
+
+#[derive(Deserialize)]
+struct FreeSearches<'t> {
+    #[serde(borrow)]
+    count: &'t RawValue,
+    period: String,
+    shared_group: Option<String>,
+}
+
+/// Free searches belong to an account and a period: a request has its list price, and the period is credited.
+pub(super) fn free_searches(
+    draft: &mut Draft<'_>,
+    raw: &RawValue,
+    fields: &Fields<'_>,
+) -> Result<(), Reason> {
+    let quota: FreeSearches<'_> = parse(raw)?;
+    let period = QuotaPeriod::parse(&quota.period)
+        .ok_or_else(|| format!("a free quota for each {:?} has no period of ours", quota.period))?;
+    draft.free_quotas.push(FreeQuota {
+        unit: paid_search(draft, fields),
+        quantity: amount(quota.count)?,
+        period,
+        shared_group: quota.shared_group,
+    });
     Ok(())
 }
 
