@@ -536,6 +536,8 @@ fn commit(
         element.set_offset(Offset::Offset(offset)).map_err(refused)?;
         element.set_metadata(&announcement.metadata);
     }
+    let topic = round.first().map_or("", |announcement| &announcement.partition.topic);
+    crate::fault::point(topic, "commit.checked").map_err(AnnounceError::Refused)?;
     consumer.commit(&list, CommitMode::Sync).map_err(refused)
 }
 
