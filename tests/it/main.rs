@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod moments;
 mod world;
 
+mod campaign;
 mod commands;
 mod crashes;
 mod embedded;

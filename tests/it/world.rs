@@ -6,6 +6,7 @@ use std::time::Duration;
 use clickhouse::Client;
 use ledger::unit::Unit;
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use schemas::command::{Command, PublishPrices};
 use schemas::log::{COMMANDS_TOPIC, NewRecord};
@@ -21,7 +22,9 @@ use traffic::{Config, PRICES_JSON, Prices, Sum, Traffic, Truth};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// The lease of the workers, short so that a new owner does not wait long.
 const LEASE: &str = "2s";
-const TOPIC: &str = "usage.events";
+pub(crate) const TOPIC: &str = "usage.events";
+/// The variable that sets fail points in a process under test.
+pub(crate) const FAULTS: &str = "TOLLBOOK_FAULTS";
 const DATABASE: &str = "tollbook";
 
 /// Everything that a worker needs.
@@ -79,6 +82,17 @@ impl World {
 
     /// The same with another lease.
     pub(crate) fn worker_under(&self, lease: &str, arguments: &[&str]) -> Process {
+        self.recipe(lease, arguments).start().unwrap()
+    }
+
+    /// A worker with fail points, as the product's `fault` module reads them.
+    pub(crate) fn worker_that(&self, faults: &str) -> Process {
+        let recipe = self.recipe(LEASE, &["--kafka-option", "session.timeout.ms=6000"]);
+        recipe.variable(FAULTS, faults).start().unwrap()
+    }
+
+    /// How a worker is started.
+    pub(crate) fn recipe(&self, lease: &str, arguments: &[&str]) -> Recipe {
         let listen = format!("127.0.0.1:{}", ports::free().unwrap());
         Recipe::tollbook("ingest")
             .unwrap()
@@ -86,20 +100,14 @@ impl World {
             .arguments(["--kafka", self.broker.bootstrap(), "--lease", lease, "--listen", &listen])
             .arguments(["--flush-after", "50ms"])
             .arguments(arguments.iter().copied())
-            .start()
-            .unwrap()
     }
 
     /// Sends a traffic to the topic, and answers what a ledger must make of it.
     pub(crate) fn produce(&self, config: Config) -> Truth {
-        let mut truth = Truth::new(Prices::built_in().unwrap());
+        let mut truth = no_traffic();
         let records = Traffic::new(config).map(|event| {
             truth.add(&event);
-            NewRecord {
-                key: Some(event.request_id().into_bytes()),
-                value: event.json().unwrap(),
-                headers: Vec::new(),
-            }
+            record_of(&event)
         });
         self.send(TOPIC, records);
         truth
@@ -137,24 +145,8 @@ impl World {
         self.send(COMMANDS_TOPIC, command.to_records("prices", "test").unwrap().into_iter());
     }
 
-    fn send(&self, topic: &str, records: impl Iterator<Item = NewRecord>) {
-        let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", self.broker.bootstrap())
-            .set("enable.idempotence", "true")
-            .create()
-            .unwrap();
-        for record in records {
-            let key = record.key.unwrap_or_default();
-            let mut message = BaseRecord::to(topic).key(&key);
-            if let Some(value) = &record.value {
-                message = message.payload(value);
-            }
-            while let Err((_, back)) = producer.send(message) {
-                message = back;
-                producer.poll(Duration::from_millis(10));
-            }
-        }
-        producer.flush(PATIENCE).unwrap();
+    pub(crate) fn send(&self, topic: &str, records: impl Iterator<Item = NewRecord>) {
+        send(&producer(self.broker.bootstrap()), topic, records);
     }
 
     /// A client that goes past the proxy.
@@ -197,6 +189,35 @@ impl World {
         .unwrap();
     }
 
+    /// How many usage records the closed batches have received; 0 while the engine does not answer.
+    pub(crate) fn received(&self) -> u64 {
+        self.number_or_none("SELECT sum(received) FROM batches WHERE topic = 'usage.events'")
+    }
+
+    /// How many commands have an outcome; 0 while the engine does not answer.
+    pub(crate) fn outcomes_of_commands(&self) -> u64 {
+        self.number_or_none("SELECT count() FROM commands WHERE outcome != 'part'")
+    }
+
+    fn number_or_none(&self, sql: &str) -> u64 {
+        self.runtime.block_on(self.store().query(sql).fetch_one()).unwrap_or(0)
+    }
+
+    /// How many accepted events and rejected records are missing, and how many rows there are too many.
+    pub(crate) fn lost_and_doubled(&self, truth: &Truth) -> (u64, u64) {
+        let rejected: u64 = truth.quarantined.values().sum();
+        [("entries", truth.accepted), ("quarantine", rejected)].iter().fold(
+            (0, 0),
+            |(lost, doubled), (table, expected)| {
+                let rows = self.number(&format!("SELECT count() FROM {table} WHERE topic = '{TOPIC}'"));
+                let places = self.number(&format!(
+                    "SELECT uniqExact(partition, offset) FROM {table} WHERE topic = '{TOPIC}'"
+                ));
+                (lost + expected.saturating_sub(places), doubled + rows - places.min(*expected))
+            },
+        )
+    }
+
     /// One number from the store.
     pub(crate) fn number(&self, sql: &str) -> u64 {
         self.runtime.block_on(self.store().query(sql).fetch_one()).unwrap()
@@ -206,6 +227,47 @@ impl World {
     pub(crate) fn assert_holds(&self, truth: &Truth) {
         assert_holds(&self.runtime, &self.store(), truth);
     }
+}
+
+/// The truth of no traffic at all.
+pub(crate) fn no_traffic() -> Truth {
+    Truth::new(Prices::built_in().unwrap())
+}
+
+/// An event as a record: all attempts at a request are in one partition.
+pub(crate) fn record_of(event: &traffic::Event) -> NewRecord {
+    NewRecord {
+        key: Some(event.request_id().into_bytes()),
+        value: event.json().unwrap(),
+        headers: Vec::new(),
+    }
+}
+
+/// A producer that writes each record once, in order.
+pub(crate) fn producer(brokers: &str) -> BaseProducer {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("enable.idempotence", "true");
+    config.create().unwrap()
+}
+
+/// Sends records and waits until all are in the log.
+pub(crate) fn send(producer: &BaseProducer, topic: &str, records: impl Iterator<Item = NewRecord>) {
+    for record in records {
+        let key = record.key.unwrap_or_default();
+        let mut headers = OwnedHeaders::new();
+        for (name, value) in &record.headers {
+            headers = headers.insert(Header { key: name.as_str(), value: Some(value) });
+        }
+        let mut message = BaseRecord::to(topic).key(&key).headers(headers);
+        if let Some(value) = &record.value {
+            message = message.payload(value);
+        }
+        while let Err((_, back)) = producer.send(message) {
+            message = back;
+            producer.poll(Duration::from_millis(10));
+        }
+    }
+    producer.flush(PATIENCE).unwrap();
 }
 
 /// The ledger in that database holds exactly what the truth says.
