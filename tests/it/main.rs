@@ -10,5 +10,6 @@ mod campaign;
 mod commands;
 mod crashes;
 mod embedded;
+mod points;
 mod posting;
 mod storms;

@@ -10,11 +10,12 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use schemas::command::{Command, PublishPrices};
 use schemas::log::{COMMANDS_TOPIC, NewRecord};
+use tempfile::TempDir;
 use tests::broker::Broker;
 use tests::engine::Engine;
 use tests::process::{Process, Recipe};
 use tests::proxy::Proxy;
-use tests::{ports, wait};
+use tests::{folder, ports, wait};
 use tokio::runtime::Runtime;
 use traffic::{Config, PRICES_JSON, Prices, Sum, Traffic, Truth};
 
@@ -35,6 +36,26 @@ pub(crate) struct World {
     pub(crate) runtime: Runtime,
 }
 
+/// A file that a fail point waits for: closed from the start, opened once.
+pub(crate) struct Gate(TempDir);
+
+impl Gate {
+    pub(crate) fn closed() -> Self {
+        let folder = folder::fresh("gate").unwrap();
+        std::fs::write(folder.path().join("gate"), "").unwrap();
+        Self(folder)
+    }
+
+    /// The action of a fail point that waits here.
+    pub(crate) fn hold(&self) -> String {
+        format!("hold={}", self.0.path().join("gate").display())
+    }
+
+    pub(crate) fn open(&self) {
+        std::fs::remove_file(self.0.path().join("gate")).unwrap();
+    }
+}
+
 /// What the ledger says of itself.
 #[derive(Debug, PartialEq, Eq)]
 struct Totals {
@@ -48,10 +69,13 @@ struct Totals {
 impl World {
     /// A broker with a usage topic of that many partitions, a migrated store, and published prices.
     pub(crate) fn start(partitions: u16) -> Self {
-        let broker = Broker::start().unwrap();
+        Self::start_on(partitions, Broker::start().unwrap(), Engine::start().unwrap())
+    }
+
+    /// The same on a broker and an engine that have settings of their own.
+    pub(crate) fn start_on(partitions: u16, broker: Broker, engine: Engine) -> Self {
         broker.create_topic(TOPIC, partitions, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
         broker.create_topic(COMMANDS_TOPIC, 1, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
-        let engine = Engine::start().unwrap();
         let proxy = Proxy::start(engine.address()).unwrap();
         let world = Self { broker, engine, proxy, runtime: Runtime::new().unwrap() };
         Recipe::tollbook("migrate")
@@ -172,15 +196,21 @@ impl World {
 
     /// Waits until the workers price by the published prices: every partition's worker has passed their command.
     pub(crate) fn wait_for_prices(&self) {
+        self.wait_for_prices_of(1);
+    }
+
+    /// Waits until every partition's worker has passed that many records of the command log.
+    pub(crate) fn wait_for_prices_of(&self, commands: u64) {
         let client = self.store();
         wait::until("the published prices", PATIENCE, || {
             let told = self.runtime.block_on(
                 client
                     .query(
-                        "SELECT count() > 0 AND count() = any(of) AND min(through) >= 1 FROM (\
+                        "SELECT count() > 0 AND count() = any(of) AND min(through) >= ? FROM (\
                          SELECT partition, max(partitions) AS of, max(commands_through) AS through \
                          FROM progress WHERE topic = ? GROUP BY partition)",
                     )
+                    .bind(commands)
                     .bind(TOPIC)
                     .fetch_one::<bool>(),
             );
@@ -216,6 +246,19 @@ impl World {
                 (lost + expected.saturating_sub(places), doubled + rows - places.min(*expected))
             },
         )
+    }
+
+    /// Carries out a statement past the proxy.
+    pub(crate) fn execute(&self, sql: &str) {
+        self.runtime.block_on(self.store().query(sql).execute()).unwrap();
+    }
+
+    /// Waits until that number is at least `least`; the engine may be down meanwhile.
+    pub(crate) fn wait_for_number(&self, sql: &str, least: u64) {
+        wait::until(&format!("at least {least} from {sql}"), PATIENCE, || {
+            Ok((self.number_or_none(sql) >= least).then_some(()))
+        })
+        .unwrap();
     }
 
     /// One number from the store.
