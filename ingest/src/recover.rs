@@ -387,7 +387,9 @@ impl<M: Maker> Recovery<'_, M> {
             Ok(()) => Ok(lease_end(now, self.lease)),
             Err(AnnounceError::Revoked(partition)) => Err(Error::Revoked(partition)),
             Err(AnnounceError::NoAnswer(_)) => Err(Error::Rejoin(self.partition.clone())),
-            Err(error @ AnnounceError::Refused(_)) => Err(self.again(Cause::Announce(error))),
+            Err(error @ (AnnounceError::Refused(_) | AnnounceError::TooLarge(_))) => {
+                Err(self.again(Cause::Announce(error)))
+            }
         }
     }
 
