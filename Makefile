@@ -1,6 +1,6 @@
 # What a developer runs. `make test` is also what CI runs (.ci/run).
 
-.PHONY: help demo setup check test bench
+.PHONY: help demo setup check test bench faults
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -16,6 +16,7 @@ help:
 	@echo 'make test     everything CI checks: formatting, lints, documentation, all tests'
 	@echo 'make check    the quick part of it: formatting, lints, documentation'
 	@echo 'make setup    fetches what the others need beside Rust, once'
+	@echo 'make faults   breaks everything at random while traffic flows, N=300 times; SEED=… makes a run again'
 	@echo 'make bench    measures throughput on this machine'
 
 demo: rust
@@ -36,6 +37,14 @@ check: rust
 test: setup check
 	$(call stage,build,cargo build --workspace --locked && cargo test --workspace --locked --no-run)
 	$(call stage,test,cargo test --workspace --locked)
+
+# The campaign of tests/it/campaign.rs, long; it ends with one line of verdict, and fails where anything is lost or doubled.
+N ?= 300
+SEED ?=
+faults: rust
+	$(call stage,set up,deploy/setup/run.sh all)
+	$(call stage,build,cargo build --locked -p cli && cargo test --locked -p tests --test it --no-run)
+	$(call stage,break $(N) times,N=$(N) SEED=$(SEED) cargo test --quiet --locked -p tests --test it campaign:: -- --nocapture)
 
 bench: rust
 	$(call stage,set up,deploy/setup/run.sh all)

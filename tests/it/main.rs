@@ -6,10 +6,17 @@
 mod moments;
 mod world;
 
+mod answers;
 mod campaign;
 mod commands;
 mod crashes;
+mod disks;
 mod embedded;
+mod groups;
 mod points;
+mod poison;
 mod posting;
+mod reads;
+mod secrets;
 mod storms;
+mod zombies;

@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) proxy: Proxy,
     pub(crate) runtime: Runtime,
+    /// The first admin token.
+    pub(crate) token: String,
 }
 
 /// A file that a fail point waits for: closed from the start, opened once.
@@ -77,19 +79,15 @@ impl World {
         broker.create_topic(TOPIC, partitions, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
         broker.create_topic(COMMANDS_TOPIC, 1, &[("message.timestamp.type", "LogAppendTime")]).unwrap();
         let proxy = Proxy::start(engine.address()).unwrap();
-        let world = Self { broker, engine, proxy, runtime: Runtime::new().unwrap() };
-        Recipe::tollbook("migrate")
+        let printed = Recipe::tollbook("migrate")
             .unwrap()
-            .arguments([
-                "--clickhouse",
-                &world.engine.url(),
-                "--clickhouse-password",
-                world.engine.password(),
-            ])
+            .arguments(["--clickhouse", &engine.url(), "--clickhouse-password", engine.password()])
             .run(PATIENCE)
             .unwrap()
             .success()
             .unwrap();
+        let token = printed.trim().rsplit(' ').next().unwrap().to_owned();
+        let world = Self { broker, engine, proxy, runtime: Runtime::new().unwrap(), token };
         world.publish_prices();
         world
     }
@@ -107,12 +105,6 @@ impl World {
     /// The same with another lease.
     pub(crate) fn worker_under(&self, lease: &str, arguments: &[&str]) -> Process {
         self.recipe(lease, arguments).start().unwrap()
-    }
-
-    /// A worker with fail points, as the product's `fault` module reads them.
-    pub(crate) fn worker_that(&self, faults: &str) -> Process {
-        let recipe = self.recipe(LEASE, &["--kafka-option", "session.timeout.ms=6000"]);
-        recipe.variable(FAULTS, faults).start().unwrap()
     }
 
     /// How a worker is started.
@@ -264,6 +256,24 @@ impl World {
     /// One number from the store.
     pub(crate) fn number(&self, sql: &str) -> u64 {
         self.runtime.block_on(self.store().query(sql).fetch_one()).unwrap()
+    }
+
+    /// What became of the record at that offset of partition 0: `entry`, `duplicate`, the reason of its rejection, or all
+    /// of several.
+    pub(crate) fn fate_of(&self, offset: u64) -> String {
+        let sql = format!(
+            "SELECT arrayStringConcat(groupArray(fate), ' and ') FROM (\
+             SELECT 'entry' AS fate FROM entries WHERE topic = '{TOPIC}' AND offset = {offset} \
+             UNION ALL SELECT toString(reason) FROM quarantine WHERE topic = '{TOPIC}' AND offset = {offset} \
+             UNION ALL SELECT 'duplicate' FROM batches WHERE topic = '{TOPIC}' AND has(duplicates_at, {offset}))"
+        );
+        self.runtime.block_on(self.store().query(&sql).fetch_one()).unwrap()
+    }
+
+    /// The ledger's own audit finds nothing.
+    pub(crate) fn assert_audit_is_clean(&self) {
+        let report = self.runtime.block_on(api::audit::run(&self.store())).unwrap();
+        assert!(report.clean, "{report}");
     }
 
     /// The ledger holds exactly what the truth says: counts, quantities and money, and its own audit is clean.
