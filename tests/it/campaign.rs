@@ -4,6 +4,8 @@
 //!
 //! `make faults N=300 SEED=1` runs a long one; as a test it is short.
 
+#![expect(clippy::print_stdout, reason = "a long run shows what it is at")]
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
