@@ -33,10 +33,11 @@ check: rust
 	$(call stage,lint,cargo clippy --workspace --all-targets --locked -- -D warnings)
 	$(call stage,document,RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked)
 
-# All in the dev profile, so that the C libraries (librdkafka, OpenSSL) are built once.
+# All in the dev profile, so that the C libraries (librdkafka, OpenSSL) are built once. The scenarios wait more than they
+# compute, so four run at once.
 test: setup check
 	$(call stage,build,cargo build --workspace --locked && cargo test --workspace --locked --no-run)
-	$(call stage,test,cargo test --workspace --locked)
+	$(call stage,test,RUST_TEST_THREADS=4 cargo test --workspace --locked)
 
 # The campaign of tests/it/campaign.rs, long; it ends with one line of verdict, and fails where anything is lost or doubled.
 N ?= 300
@@ -49,6 +50,7 @@ faults: rust
 bench: rust
 	$(call stage,set up,deploy/setup/run.sh all)
 	$(call stage,build,cargo build --release --locked -p cli)
+	$(call stage,see that it has no fail points,! grep -qa TOLLBOOK_FAULTS target/release/tollbook)
 	@target/release/tollbook bench
 
 .PHONY: rust

@@ -42,6 +42,22 @@ fn an_exception_inside_a_good_answer_is_no_good_answer() {
     world.assert_holds(&truth);
 }
 
+#[test]
+fn an_insert_that_breaks_off_in_the_middle_of_its_body_is_sent_again_whole() {
+    let world = World::start(1);
+    let mut worker = world.worker();
+    world.wait_for_prices();
+    let tables = ["INSERT INTO quarantine", INSERT_ENTRIES, "INSERT INTO batches"];
+    let traps = tables.map(|insert| world.proxy.once(insert, Action::CutInHalf));
+    let truth = some_traffic(&world);
+    for trap in traps {
+        trap.wait(PATIENCE).unwrap();
+    }
+    worker.wait_for_line("A round is uncertain", PATIENCE).unwrap();
+    world.wait_until_received(truth.received);
+    world.assert_holds(&truth);
+}
+
 /// The insert goes on in the store while its connection is gone: recovery waits for its end before it reads back.
 #[test]
 fn an_insert_that_still_runs_when_its_connection_is_gone_is_waited_for() {

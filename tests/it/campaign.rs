@@ -261,8 +261,13 @@ impl Campaign {
                 self.world.broker.resume().unwrap();
             }
             Fault::BreakRequests => {
-                let actions =
-                    [Action::LoseAnswer, Action::Refuse, Action::Abandon, Action::Delay(longest * 2)];
+                let actions = [
+                    Action::LoseAnswer,
+                    Action::Refuse,
+                    Action::Abandon,
+                    Action::CutInHalf,
+                    Action::Delay(longest * 2),
+                ];
                 let (request, action) = (*self.moments.pick(REQUESTS), *self.moments.pick(&actions));
                 println!("         {action:?} of {request:?}");
                 let trap = self.world.proxy.always(request, action);

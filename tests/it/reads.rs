@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemas::command::{Command, PublishPrices};
 use serde_json::Value;
 use tests::process::{Process, Recipe};
 use tests::proxy::Action;
@@ -120,5 +121,33 @@ fn a_day_with_very_many_values_of_a_dimension_adds_up() {
         .unwrap();
         assert_eq!(groups, count, "{dimension}");
     }
+    world.assert_audit_is_clean();
+}
+
+/// By hand, at 1,000,000,000 dollars a token: 90,000,000,000 tokens are 90,000,000,000,000,000,000 dollars, which a row
+/// of 38 digits, 18 of them decimals, just holds. 200,000,000,000 tokens are too many. Three rows add up to
+/// 270,000,000,000,000,000,000 dollars, which 38 digits hold no more.
+#[test]
+fn an_amount_too_large_for_a_row_is_refused_and_a_sum_of_rows_may_be_larger() {
+    let world = World::start(1);
+    let _worker = world.worker();
+    world.wait_for_prices();
+    let row = r#"{"id":"dear@1","provider":"acme","model":"dear","currency":"USD",
+        "prices":[{"unit":"input_uncached_tokens","amount":"1000000000","per":"1"}]}"#;
+    let publish = Command::PublishPrices(PublishPrices { rows: vec![row.to_owned()], based_on: None });
+    assert_eq!(world.command("dear", &publish).0, "applied");
+    world.wait_for_prices_of(2);
+    let tokens = [90_000_000_000_u64, 90_000_000_000, 90_000_000_000, 200_000_000_000];
+    for (number, tokens) in tokens.into_iter().enumerate() {
+        world.produce_one(&format!(
+            r#"{{"event_id":"e{number}","request_id":"r","occurred_at":"2026-11-02T10:00:00Z","key":"k",
+                "endpoint_family":"openai","provider":"acme","model":"dear","status":200,
+                "units":{{"input_uncached_tokens":{tokens}}}}}"#
+        ));
+    }
+    world.wait_until_received(4);
+    assert_eq!(world.fate_of(3), "unpostable");
+    let spend = Reader::of(&world).get(&format!("{SPEND}&group_by=model"));
+    assert_eq!(spend["rows"][0]["amount"], "270000000000000000000", "{spend}");
     world.assert_audit_is_clean();
 }
