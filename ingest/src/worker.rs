@@ -318,6 +318,7 @@ impl<M: Maker> Consumer<'_, M> {
                 Err(recover::Error::Revoked(_)) => return Ok(()),
                 Err(recover::Error::Again { source: Cause::NotWhole, .. }) => {
                     // What was sent was answered well: the rest follows without another wait for old writers.
+                    pause = RETRY_MIN;
                     self.serve_group(RETRY_MIN)?;
                 }
                 Err(recover::Error::Again { partition, source }) => {
