@@ -42,10 +42,11 @@ test: setup check
 # The campaign of tests/it/campaign.rs, long; it ends with one line of verdict, and fails where anything is lost or doubled.
 N ?= 300
 SEED ?=
+PROTOCOL ?= range
 faults: rust
 	$(call stage,set up,deploy/setup/run.sh all)
 	$(call stage,build,cargo build --locked -p cli && cargo test --locked -p tests --test it --no-run)
-	$(call stage,break $(N) times,N=$(N) SEED=$(SEED) cargo test --quiet --locked -p tests --test it campaign:: -- --nocapture)
+	$(call stage,break $(N) times,N=$(N) SEED=$(SEED) PROTOCOL=$(PROTOCOL) cargo test --quiet --locked -p tests --test it campaign:: -- --nocapture)
 
 bench: rust
 	$(call stage,set up,deploy/setup/run.sh all)

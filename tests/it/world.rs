@@ -221,6 +221,14 @@ impl World {
         self.number_or_none("SELECT count() FROM commands WHERE outcome != 'part'")
     }
 
+    /// How many rows of usage there are in all, closed or not; 0 while the engine does not answer.
+    pub(crate) fn rows(&self) -> u64 {
+        self.number_or_none(
+            "SELECT (SELECT count() FROM entries WHERE topic = 'usage.events') \
+             + (SELECT count() FROM quarantine WHERE topic = 'usage.events')",
+        )
+    }
+
     fn number_or_none(&self, sql: &str) -> u64 {
         self.runtime.block_on(self.store().query(sql).fetch_one()).unwrap_or(0)
     }
