@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use bytes::Bytes;
+use schemas::event::secret::redact_text;
 use serde::de::DeserializeOwned;
 
 use crate::error::Problem;
@@ -26,7 +27,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         })?;
         serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| Problem::body(format!("the body is not valid: {error}")))
+            .map_err(|error| Problem::body(redact_text(&format!("the body is not valid: {error}"))))
     }
 }
 

@@ -35,7 +35,8 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.worker.config()?;
     let url = options.store.url()?;
-    let kafka = options.kafka.required()?;
+    let mut kafka = options.kafka.required()?;
+    options.worker.name(&mut kafka);
     let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     store::wait_until_migrated(&runtime, &client, url)?;

@@ -127,9 +127,20 @@ pub(crate) struct WorkerOptions {
     /// Inserts that one worker has under way at once
     #[arg(long, env = "TOLLBOOK_INSERTS_AT_ONCE", default_value_t = 2, value_name = "COUNT")]
     inserts_at_once: usize,
+    /// Name of this process in its consumer groups, which no other process has: started again within the session
+    /// timeout, it keeps its partitions without a rebalance. Of two with one name the later shuts the earlier out
+    #[arg(long, env = "TOLLBOOK_INSTANCE", value_name = "NAME")]
+    instance: Option<String>,
 }
 
 impl WorkerOptions {
+    /// Gives the consumers of this process their lasting name, where they have one.
+    pub(crate) fn name(&self, kafka: &mut kafka::Config) {
+        if let Some(instance) = &self.instance {
+            kafka.options.insert(kafka::INSTANCE_ID.to_owned(), instance.clone());
+        }
+    }
+
     /// The worker's configuration, checked across options.
     ///
     /// # Errors

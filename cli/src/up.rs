@@ -124,7 +124,8 @@ fn open_store(options: &Options) -> anyhow::Result<(Client, Option<Engine>)> {
 /// The named Kafka cluster, or the embedded log.
 fn open_log(options: &Options, runtime: &Runtime) -> anyhow::Result<(LogSource, Arc<dyn Log>)> {
     let topic = &options.kafka.topic;
-    if let Some(kafka) = options.kafka.config()? {
+    if let Some(mut kafka) = options.kafka.config()? {
+        options.worker.name(&mut kafka);
         log::ensure_topics(runtime, &kafka, topic)?;
         let log = Arc::new(KafkaLog::new(&kafka, &[topic, COMMANDS_TOPIC])?);
         return Ok((LogSource::Kafka(kafka), log));

@@ -7,6 +7,7 @@ pub mod book;
 pub mod commands;
 pub mod dedup;
 pub mod events;
+mod fault;
 pub mod intake;
 pub mod intent;
 pub mod metrics;

@@ -3,6 +3,7 @@
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::event::Decoder;
+use schemas::event::secret::redact_text;
 use schemas::tables::{Origin, Quarantine, QuarantineRow};
 use sha2::{Digest, Sha256};
 
@@ -38,6 +39,8 @@ pub fn push(
         length: u64::try_from(value.len()).unwrap_or(u64::MAX),
         sha256: Sha256::digest(value).into(),
     });
+    // A header is the sender's text as much as the rest.
+    let content_type = record.content_type.map(redact_text).unwrap_or_default();
     rows.push(&QuarantineRow {
         origin,
         log_time: record.log_time,
@@ -47,7 +50,7 @@ pub fn push(
         event_id: peeked.event_id.as_deref().unwrap_or_default(),
         customer: peeked.customer.as_deref().unwrap_or_default(),
         team: peeked.team.as_deref().unwrap_or_default(),
-        content_type: record.content_type.unwrap_or_default(),
+        content_type: &content_type,
         raw: kept,
         raw_length: whole.length,
         raw_sha256: whole.sha256,

@@ -8,11 +8,12 @@ use std::time::Duration;
 use ledger::event::Millis;
 
 use crate::batch::{Chosen, Held, MakeError, Maker};
+use crate::fault;
 use crate::intent::{self, Intent, Mark};
 use crate::source::{
     self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest,
 };
-use crate::store::{self, Closed, Refusal, Scope, Store};
+use crate::store::{self, Closed, Refusal, Rows, Scope, Store};
 use crate::worker::chain;
 
 /// Where a partition goes on.
@@ -76,6 +77,9 @@ pub enum Cause {
     /// A part of the batch was sent, which stays; the rest follows.
     #[error("a part of the batch is in, the rest follows")]
     NotWhole,
+    /// A test made it fail.
+    #[error("{0}")]
+    Injected(String),
 }
 
 /// What recovery works with.
@@ -126,6 +130,12 @@ impl Lessons {
             (Refusal::Row | Refusal::Lease, Some(_)) => {}
         }
         self.records_max = Some((sent / 2).max(1));
+    }
+
+    /// After an attempt that was taken, the next one sends a quarter more: to double it would have every other attempt
+    /// refused where the store is slow, and each refusal costs a lease.
+    fn grow(&mut self) {
+        self.records_max = self.records_max.map(|max| max.saturating_add(max / 4).saturating_add(1));
     }
 }
 
@@ -245,19 +255,25 @@ impl<M: Maker> Recovery<'_, M> {
         intent: Intent,
         lessons: &mut Lessons,
     ) -> Result<Ready<M::State>, Error> {
+        self.point("recover.open")?;
         self.wait_for_old_writers()?;
+        self.point("recover.waited")?;
         let chosen = self.read_again(source, intent)?;
         let intent = &chosen.intent;
         let scope =
             |attempt| Scope { partition: self.partition, first: intent.first, next: intent.next, attempt };
 
+        self.point("recover.read")?;
         let write_before = self.announce_again(intent)?;
+        self.point("recover.announced")?;
         if !self.store.settled(self.partition, self.lease).map_err(|error| self.again(error))? {
             return Err(self.again(Cause::Unsettled));
         }
         // Only now is everything visible that an old writer sent: none of it may belong to another intent.
         self.nothing_beyond(intent)?;
+        self.point("recover.settled")?;
         let mut held = self.held(intent, lessons)?;
+        self.point("recover.read_back")?;
         let missing: Vec<u64> =
             chosen.records.iter().map(|record| record.offset).filter(|offset| held.lacks(*offset)).collect();
         held.later_from = lessons.records_max.and_then(|max| missing.get(max)).copied();
@@ -269,14 +285,17 @@ impl<M: Maker> Recovery<'_, M> {
         let attempt = u64::try_from(write_before.0).unwrap_or(1).max(1);
         let mut sent = false;
         for rows in &mut batch.tables {
-            sent |= rows.rows() > 0;
+            if rows.rows() > 0 {
+                sent = true;
+                self.insert_point(rows.table())?;
+            }
             self.store.insert(rows.as_mut(), scope(attempt), write_before).map_err(|error| {
                 lessons.learn(&error, &missing);
                 self.again(error)
             })?;
         }
         if held.later_from.is_some() {
-            lessons.records_max = lessons.records_max.map(|max| max.saturating_mul(2));
+            lessons.grow();
             return Err(self.again(Cause::NotWhole));
         }
         if sent && self.missing(&chosen, lessons)? {
@@ -284,10 +303,12 @@ impl<M: Maker> Recovery<'_, M> {
         }
         if self.posted()? != Some(intent.next) {
             let mut closing = batch.closing(self.worker, true);
+            self.insert_point(closing.table())?;
             self.store
                 .insert(&mut closing, scope(attempt), write_before)
                 .map_err(|error| self.again(error))?;
         }
+        self.point("recover.closed")?;
         let (next, before) = (intent.next, intent.mark_after());
         // The batches to come are decided by the window that their intents will name.
         if intent.dedup_window == self.window {
@@ -372,7 +393,9 @@ impl<M: Maker> Recovery<'_, M> {
             Ok(()) => Ok(lease_end(now, self.lease)),
             Err(AnnounceError::Revoked(partition)) => Err(Error::Revoked(partition)),
             Err(AnnounceError::NoAnswer(_)) => Err(Error::Rejoin(self.partition.clone())),
-            Err(error @ AnnounceError::Refused(_)) => Err(self.again(Cause::Announce(error))),
+            Err(error @ (AnnounceError::Refused(_) | AnnounceError::TooLarge(_))) => {
+                Err(self.again(Cause::Announce(error)))
+            }
         }
     }
 
@@ -380,6 +403,15 @@ impl<M: Maker> Recovery<'_, M> {
         let state =
             self.maker.prepare(self.partition, next, self.window).map_err(|error| self.again(error))?;
         Ok(Ready { next, before, state })
+    }
+
+    fn point(&self, name: &str) -> Result<(), Error> {
+        fault::point(&self.partition.topic, name).map_err(|told| self.again(Cause::Injected(told)))
+    }
+
+    fn insert_point(&self, table: &str) -> Result<(), Error> {
+        fault::insert(&self.partition.topic, "recover.insert", table)
+            .map_err(|told| self.again(Cause::Injected(told)))
     }
 
     fn unreadable(&self, offset: u64, closed: Option<Closed>, error: &intent::Error) -> Error {

@@ -280,7 +280,8 @@ impl<M: Maker> Consumer<'_, M> {
                 }
                 Change::Assigned(partition, epoch) => {
                     tracing::info!(kafka.partition = %partition, "{partition} was assigned");
-                    self.recover(&partition, epoch, &mut since)?;
+                    let zombies = self.source.may_have_zombies();
+                    self.recover(&partition, epoch, zombies, &mut since)?;
                 }
             }
         }
@@ -288,19 +289,21 @@ impl<M: Maker> Consumer<'_, M> {
     }
 
     /// Brings a partition to where it can go on, however long the store or the broker takes; the group is served
-    /// meanwhile, or it would take the partition for abandoned. `since` is the store's time from which on old writers
-    /// are waited for, one wait for all partitions that came together.
+    /// meanwhile, or it would take the partition for abandoned. `zombies` says whether rows of another writer, or of
+    /// this one's last try, may still be on their way; `since` is the store's time from which on they are waited for,
+    /// one wait for all partitions that came together.
     fn recover(
         &mut self,
         partition: &Partition,
         epoch: u64,
+        mut zombies: bool,
         since: &mut Option<Millis>,
     ) -> Result<(), Error> {
         let mut pause = RETRY_MIN;
         let mut lessons = Lessons::default();
         self.serve_group(Duration::ZERO)?;
         while self.announcer.owns(partition, epoch) {
-            match self.try_recover(partition, epoch, since, &mut lessons) {
+            match self.try_recover(partition, epoch, zombies, since, &mut lessons) {
                 Ok(ready) => {
                     // What was read from an earlier position is read again.
                     self.inbox.records.remove(partition);
@@ -315,6 +318,7 @@ impl<M: Maker> Consumer<'_, M> {
                 Err(recover::Error::Revoked(_)) => return Ok(()),
                 Err(recover::Error::Again { source: Cause::NotWhole, .. }) => {
                     // What was sent was answered well: the rest follows without another wait for old writers.
+                    pause = RETRY_MIN;
                     self.serve_group(RETRY_MIN)?;
                 }
                 Err(recover::Error::Again { partition, source }) => {
@@ -326,6 +330,7 @@ impl<M: Maker> Consumer<'_, M> {
                         return Ok(());
                     }
                     // What this attempt sent may still be on its way: the next one waits for it as for another's.
+                    zombies = true;
                     *since = None;
                     self.serve_group(pause)?;
                     pause = (pause * 2).min(RETRY_MAX);
@@ -353,6 +358,7 @@ impl<M: Maker> Consumer<'_, M> {
         &mut self,
         partition: &Partition,
         epoch: u64,
+        zombies: bool,
         assigned_at: &mut Option<Millis>,
         lessons: &mut Lessons,
     ) -> Result<recover::Ready<M::State>, recover::Error> {
@@ -360,7 +366,7 @@ impl<M: Maker> Consumer<'_, M> {
             partition: partition.clone(),
             source: source.into(),
         };
-        if self.source.may_have_zombies() && assigned_at.is_none() {
+        if zombies && assigned_at.is_none() {
             *assigned_at = Some(self.parts.store.now().map_err(again)?);
         }
         let recovery = Recovery {
@@ -408,7 +414,8 @@ impl<M: Maker> Consumer<'_, M> {
                 self.rounds_under_way = 0;
                 let mut since = None;
                 for (partition, epoch) in self.lanes.clear() {
-                    self.recover(&partition, epoch, &mut since)?;
+                    // An insert without an answer may still be on its way, whoever sent it.
+                    self.recover(&partition, epoch, true, &mut since)?;
                 }
                 Ok(())
             }

@@ -15,29 +15,35 @@ const EVENTS_PER_REQUEST: usize = 200;
 
 /// One embedded Tollbook and its data.
 pub(crate) struct Embedded {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     port: u16,
-    process: Process,
-    runtime: Runtime,
-    http: reqwest::Client,
+    pub(crate) process: Process,
+    pub(crate) runtime: Runtime,
+    pub(crate) http: reqwest::Client,
+    arguments: Vec<String>,
 }
 
 impl Embedded {
     pub(crate) fn start() -> Self {
-        let folder = folder::fresh("embedded").unwrap();
+        Self::start_in(folder::fresh("embedded").unwrap(), Vec::new())
+    }
+
+    /// The same with its data in that folder, and with further arguments of `tollbook up`.
+    pub(crate) fn start_in(folder: tempfile::TempDir, arguments: Vec<String>) -> Self {
         let port = ports::free().unwrap();
-        let process = up(&folder, port);
+        let process = up(&folder, port, &arguments);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
-        let mut embedded = Self { folder, port, process, runtime: Runtime::new().unwrap(), http };
+        let runtime = Runtime::new().unwrap();
+        let mut embedded = Self { folder, port, process, runtime, http, arguments };
         embedded.wait_until_ready();
         embedded
     }
 
     fn restart(&mut self) {
-        self.process = up(&self.folder, self.port);
+        self.process = up(&self.folder, self.port, &self.arguments);
     }
 
-    fn wait_until_ready(&mut self) {
+    pub(crate) fn wait_until_ready(&mut self) {
         wait::until("readiness", PATIENCE, || {
             let answer = self.runtime.block_on(async { self.http.get(self.url("/readyz")).send().await });
             Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
@@ -45,11 +51,11 @@ impl Embedded {
         .unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
 
@@ -74,6 +80,12 @@ impl Embedded {
             .unwrap()
     }
 
+    /// The text of an answer, whatever its status.
+    pub(crate) fn text(&self, path: &str) -> String {
+        let request = self.http.get(self.url(path)).bearer_auth(self.token());
+        self.runtime.block_on(async { request.send().await?.text().await }).unwrap()
+    }
+
     /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.
     /// Answers how many times it had to be.
     fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
@@ -87,17 +99,47 @@ impl Embedded {
         again
     }
 
-    fn try_send(&self, body: &str) -> bool {
-        let request = self
-            .http
-            .post(self.url("/v1/events"))
-            .bearer_auth(self.token())
-            .header("content-type", "application/x-ndjson")
-            .body(body.to_owned());
-        self.runtime.block_on(async { request.send().await }).is_ok_and(|answer| answer.status() == 202)
+    pub(crate) fn try_send(&self, body: &str) -> bool {
+        self.post("/v1/events", &[("content-type", "application/x-ndjson")], body)
+            .is_ok_and(|(status, _)| status == 202)
     }
 
-    fn publish_prices(&self) {
+    /// Status and body of the answer to a request.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<(u16, String), reqwest::Error> {
+        let request = self.http.post(self.url(path)).bearer_auth(self.token()).body(body.to_owned());
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.runtime.block_on(async {
+            let answer = request.send().await?;
+            Ok((answer.status().as_u16(), answer.text().await?))
+        })
+    }
+
+    /// Waits until the ledger has as many attempts as the truth, and compares model by model.
+    fn assert_holds(&mut self, mut truth: Truth) {
+        self.wait_until_ready();
+        wait::until("all events in the ledger", PATIENCE, || {
+            let spend = self.get("/v1/spend?from=2026-11-01&to=2026-12-01&quantities=false");
+            Ok((spend["rows"][0]["attempts"] == truth.accepted).then_some(()))
+        })
+        .unwrap();
+        let report = self.get("/v1/audit");
+        assert_eq!(report["clean"], true, "{report}");
+        let spend =
+            self.get("/v1/spend?from=2026-11-01&to=2026-12-01&group_by=model&quantities=false&limit=1000");
+        for row in spend["rows"].as_array().unwrap() {
+            let sum = truth.by_model.remove(row["group"]["model"].as_str().unwrap()).unwrap();
+            assert_eq!(row["amount"], sum.cost().unwrap().to_string(), "{row}");
+            assert_eq!(row["attempts"], sum.attempts, "{row}");
+        }
+        assert!(truth.by_model.is_empty(), "models without a row: {:?}", truth.by_model.keys());
+    }
+
+    pub(crate) fn publish_prices(&self) {
         let rows: Value = serde_json::from_str(PRICES_JSON).unwrap();
         let request = self
             .http
@@ -109,13 +151,14 @@ impl Embedded {
     }
 }
 
-fn up(folder: &tempfile::TempDir, port: u16) -> Process {
+fn up(folder: &tempfile::TempDir, port: u16, arguments: &[String]) -> Process {
     let data = folder.path().to_str().unwrap();
     let listen = format!("127.0.0.1:{port}");
     Recipe::tollbook("up")
         .unwrap()
         .arguments(["--data", data, "--listen", &listen, "--lease", "2s", "--flush-after", "50ms"])
         .arguments(["--library", folder::fetched().join("engine/libchdb.so").to_str().unwrap()])
+        .arguments(arguments)
         .start()
         .unwrap()
 }
@@ -156,13 +199,29 @@ fn an_event_over_http_becomes_money_and_its_request_has_a_proof() {
     assert!(embedded.process.wait(PATIENCE).unwrap().success());
 }
 
+/// The engine dies alone and is started again by its process, which goes on.
+#[test]
+fn ten_kills_of_the_embedded_engine_alone_lose_and_double_nothing() {
+    let mut embedded = Embedded::start();
+    embedded.publish_prices();
+    let (bodies, truth) = bodies(Config { count: 6_000, ..Config::default() });
+    for (round, chunk) in bodies.chunks(3).enumerate() {
+        embedded.send(chunk, |_| ());
+        if round < 10 {
+            assert_eq!(embedded.process.kill_children().unwrap(), 1);
+            embedded.wait_until_ready();
+        }
+    }
+    embedded.assert_holds(truth);
+}
+
 /// Every acknowledged event is in the ledger once, whatever was under way when the process was killed. What the
 /// sender had to repeat may have been logged twice; the repeat is then a duplicate, and nothing else differs.
 #[test]
 fn ten_kills_of_the_whole_process_lose_and_double_nothing() {
     let mut embedded = Embedded::start();
     embedded.publish_prices();
-    let (bodies, mut truth) = bodies(Config { count: 6_000, ..Config::default() });
+    let (bodies, truth) = bodies(Config { count: 6_000, ..Config::default() });
     for (round, chunk) in bodies.chunks(3).enumerate() {
         embedded.send(chunk, Embedded::wait_until_ready);
         if round < 10 {
@@ -170,20 +229,5 @@ fn ten_kills_of_the_whole_process_lose_and_double_nothing() {
             embedded.restart();
         }
     }
-    embedded.wait_until_ready();
-    wait::until("all events in the ledger", PATIENCE, || {
-        let spend = embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&quantities=false");
-        Ok((spend["rows"][0]["attempts"] == truth.accepted).then_some(()))
-    })
-    .unwrap();
-    let report = embedded.get("/v1/audit");
-    assert_eq!(report["clean"], true, "{report}");
-    let spend =
-        embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&group_by=model&quantities=false&limit=1000");
-    for row in spend["rows"].as_array().unwrap() {
-        let sum = truth.by_model.remove(row["group"]["model"].as_str().unwrap()).unwrap();
-        assert_eq!(row["amount"], sum.cost().unwrap().to_string(), "{row}");
-        assert_eq!(row["attempts"], sum.attempts, "{row}");
-    }
-    assert!(truth.by_model.is_empty(), "models without a row: {:?}", truth.by_model.keys());
+    embedded.assert_holds(truth);
 }

@@ -3,11 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod moments;
 mod world;
 
+mod answers;
+mod campaign;
 mod commands;
 mod crashes;
+mod disks;
 mod embedded;
 mod planes;
+mod groups;
+mod points;
+mod poison;
 mod posting;
+mod reads;
+mod secrets;
 mod storms;
+mod zombies;

@@ -1,33 +1,13 @@
 //! Random kills while traffic flows: of the worker, of the engine, of both. The seed of the moments is printed.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use traffic::{Config, Truth};
 
+use crate::moments::Moments;
 use crate::world::World;
 
 const KILLS: u64 = 10;
-
-/// Pseudo-random moments from a seed: the low bits of a linear congruential generator are poor, the high ones serve.
-struct Moments(u64);
-
-impl Moments {
-    fn new() -> Self {
-        let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-        eprintln!("seed of the moments: {seed}");
-        Self(u64::from(seed))
-    }
-
-    /// Lets a random time below `most` pass. The moment itself is what is tested, so nothing is waited for.
-    fn pass(&mut self, most: Duration) {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let micros = (self.0 >> 33) % u64::try_from(most.as_micros()).unwrap();
-        let until = Instant::now() + Duration::from_micros(micros);
-        while Instant::now() < until {
-            std::thread::park_timeout(until - Instant::now());
-        }
-    }
-}
 
 fn produce_some(world: &World, truth: &mut Truth, seed: u64) {
     let more = world.produce(Config {

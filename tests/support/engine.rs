@@ -1,6 +1,7 @@
 //! The ClickHouse engine in a process of its own: `tollbook engine` on a folder and a port that outlive a kill.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +12,7 @@ use clickhouse::Client;
 use tempfile::TempDir;
 
 use super::process::{Process, Recipe, ensure_fetched};
-use super::{folder, ports};
+use super::{folder, ports, wait};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
@@ -23,6 +24,7 @@ pub struct Engine {
     process: Process,
     address: SocketAddr,
     secret: String,
+    data: PathBuf,
     _folder: TempDir,
 }
 
@@ -42,23 +44,33 @@ impl Engine {
 
     /// [`Self::start`] with further arguments of `tollbook engine`.
     pub fn start_with(arguments: &[&str]) -> Result<Self> {
+        let folder = folder::fresh("engine")?;
+        let data = folder.path().join("data");
+        Self::start_in(&data, folder, arguments)
+    }
+
+    /// [`Self::start`] with the data in that folder, which may be on another disk.
+    pub fn start_on(data: &Path) -> Result<Self> {
+        Self::start_in(data, folder::fresh("engine")?, &[])
+    }
+
+    fn start_in(data: &Path, folder: TempDir, arguments: &[&str]) -> Result<Self> {
         let library = folder::fetched().join("engine/libchdb.so");
         ensure_fetched(&library, "engine")?;
-        let folder = folder::fresh("engine")?;
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
         let secret = format!("secret-{}-{}", process::id(), address.port());
         let recipe = Recipe::tollbook("engine")?
             .argument("--library")
             .argument(library)
             .argument("--path")
-            .argument(folder.path().join("data"))
+            .argument(data)
             .arguments(["--listen", &address.to_string()])
             .arguments(arguments)
             .variable("TOLLBOOK_ENGINE_SECRET", &secret)
             .log_to(folder.path().join("engine.log"))
             .hold_stdin();
         let process = recipe.start()?;
-        let mut engine = Self { recipe, process, address, secret, _folder: folder };
+        let mut engine = Self { recipe, process, address, secret, data: data.to_owned(), _folder: folder };
         engine.wait_until_ready()?;
         Ok(engine)
     }
@@ -92,6 +104,18 @@ impl Engine {
     #[must_use]
     pub fn password(&self) -> &str {
         &self.secret
+    }
+
+    /// Where its data is.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The end of its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
     }
 
     /// A client without a database.
@@ -134,6 +158,16 @@ impl Engine {
         self.process.kill()?;
         self.process = self.recipe.start()?;
         self.wait_until_ready()
+    }
+
+    /// Starts the engine again and kills it before it is ready, once its folder is its own.
+    pub fn kill_at_start(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = self.recipe.start()?;
+        let held = wait::until("the engine to begin", READY_WITHIN, || {
+            Ok(std::fs::exists(&self.data)?.then_some(()))
+        });
+        held.and(self.process.kill())
     }
 
     /// Freezes the engine: connections stay open, nothing is answered.

@@ -1,6 +1,7 @@
 //! One file for each thing a scenario starts, then the small parts they share.
 
 pub mod broker;
+pub mod disk;
 pub mod engine;
 pub mod process;
 pub mod proxy;

@@ -166,6 +166,19 @@ impl Process {
         self.child.id()
     }
 
+    /// Kills its children, such as the engine of `tollbook up`, and not itself. Answers how many there were.
+    pub fn kill_children(&self) -> Result<usize> {
+        let mut killed = 0;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.id()))?.flatten() {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+                kill_process(child, Signal::KILL).context("could not kill a child")?;
+                killed += 1;
+            }
+        }
+        Ok(killed)
+    }
+
     /// Everything it has written so far, both outputs in the order in which they came.
     #[must_use]
     pub fn log(&self) -> String {

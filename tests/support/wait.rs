@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// Pause between two looks at a condition.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// Pause between two looks at a condition: most looks are queries, and too many would slow down what they wait for.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(40);
 
 /// Asks `look` until it gives a value. Fails with `what` once `within` has passed; an error of `look` ends the wait at once.
 pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {

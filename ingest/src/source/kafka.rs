@@ -35,6 +35,9 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(30);
 /// ours land after the next owner has begun.
 const REVOKE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// The setting that names a member of a group for good; of no meaning to producers and administration.
+pub const INSTANCE_ID: &str = "group.instance.id";
+
 /// How a Kafka cluster is reached.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,7 +56,7 @@ impl Config {
     pub fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", &self.brokers).set("client.id", "tollbook");
-        for (name, value) in &self.options {
+        for (name, value) in self.options.iter().filter(|(name, _)| *name != INSTANCE_ID) {
             client.set(name, value);
         }
         client.set_log_level(RDKafkaLogLevel::Warning);
@@ -72,6 +75,9 @@ impl Config {
             self.client().config_map().iter().map(|(name, value)| (name.to_string(), value.to_string()))
         {
             client.set(name, value);
+        }
+        if let Some(instance) = self.options.get(INSTANCE_ID) {
+            client.set(INSTANCE_ID, instance);
         }
         let assigned_by_broker =
             self.options.get("group.protocol").is_some_and(|protocol| protocol == "consumer");
@@ -382,7 +388,7 @@ impl Source for Kafka {
 
     fn read(&self, partition: &Partition, first: u64, last: u64) -> Result<Records, Error> {
         let mut config = self.config.consumer();
-        config.set("enable.partition.eof", "true").remove("group.instance.id");
+        config.set("enable.partition.eof", "true").remove(INSTANCE_ID);
         let reader: BaseConsumer = config.create().map_err(failed("opening a reader"))?;
         let target = Offset::Offset(i64::try_from(first).unwrap_or(i64::MAX));
         reader.assign(&self.list(partition, target)?).map_err(failed("assigning a reader"))?;
@@ -521,6 +527,9 @@ fn commit(
             | RDKafkaErrorCode::OperationTimedOut
             | RDKafkaErrorCode::MessageTimedOut,
         ) => AnnounceError::NoAnswer(sent_at.elapsed()),
+        KafkaError::ConsumerCommit(RDKafkaErrorCode::OffsetMetadataTooLarge) => {
+            AnnounceError::TooLarge(round.iter().map(|each| each.metadata.len()).max().unwrap_or(0))
+        }
         error => AnnounceError::Refused(error.to_string()),
     };
     let epochs = assignment.epochs.lock();
@@ -536,6 +545,8 @@ fn commit(
         element.set_offset(Offset::Offset(offset)).map_err(refused)?;
         element.set_metadata(&announcement.metadata);
     }
+    let topic = round.first().map_or("", |announcement| &announcement.partition.topic);
+    crate::fault::point(topic, "commit.checked").map_err(AnnounceError::Refused)?;
     consumer.commit(&list, CommitMode::Sync).map_err(refused)
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use ledger::event::Millis;
 
+use crate::intent::METADATA_BYTES_MAX;
+
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Partition {
@@ -290,6 +292,12 @@ pub enum AnnounceError {
     /// The source answered with an error; the intent may be there all the same.
     #[error("the intent was answered with an error: {0}")]
     Refused(String),
+    /// The broker keeps less beside an offset than the intent has; nothing is lost, but nothing goes on either.
+    #[error(
+        "the intent has {0} bytes, more than the broker keeps beside an offset: set the broker's \
+         offset.metadata.max.bytes to {METADATA_BYTES_MAX}, its default"
+    )]
+    TooLarge(usize),
     /// No answer came within the deadline: the group must be left and joined anew.
     #[error("no answer to the intent within {0:?}")]
     NoAnswer(Duration),

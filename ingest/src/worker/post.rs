@@ -8,10 +8,11 @@ use ledger::event::Millis;
 
 use super::{Built, Round, chain};
 use crate::batch::Batch;
+use crate::fault;
 use crate::metrics::Metrics;
 use crate::recover::lease_end;
 use crate::source::{AnnounceError, Announcement, Announcer, Partition};
-use crate::store::{self, Scope, Store};
+use crate::store::{self, Rows, Scope, Store};
 
 /// What became of a round.
 pub(super) enum Outcome {
@@ -44,6 +45,8 @@ enum Uncertain {
     Announce(#[from] AnnounceError),
     #[error("{0} was revoked before its rows were sent")]
     Revoked(Partition),
+    #[error("{0}")]
+    Injected(String),
 }
 
 /// What the posting thread works with.
@@ -111,8 +114,12 @@ impl Poster {
                 metadata: batch.intent.metadata(),
             })
             .collect();
+        let topic = batches.first().map_or_else(|| "".into(), |batch| batch.partition.topic.clone());
+        let point = |name| fault::point(&topic, name).map_err(Uncertain::Injected);
+        point("post.begun")?;
         let mut announced_at = Instant::now();
         let mut write_before = self.announce(&announcements)?;
+        point("post.announced")?;
         let _timer = self.metrics.stage_seconds.with_label_values(&["post"]).start_timer();
         let mut batches: Vec<&mut Batch> =
             batches.iter_mut().filter(|batch| batch.intent.count > 0).collect();
@@ -130,7 +137,7 @@ impl Poster {
                 outcomes.into_iter().collect::<Result<(), _>>()
             })?;
         }
-        Ok(())
+        point("post.closed")
     }
 
     /// Announces the round; answers the end of the lease, which counts from the store's time before the commit is
@@ -152,11 +159,15 @@ impl Poster {
             if !self.announcer.owns(partition, *epoch) {
                 return Err(Uncertain::Revoked(partition.clone()));
             }
+            if rows.rows() > 0 {
+                fault::insert(&partition.topic, "post.insert", rows.table()).map_err(Uncertain::Injected)?;
+            }
             self.store.insert(rows.as_mut(), scope, write_before)?;
         }
         if !self.announcer.owns(partition, *epoch) {
             return Err(Uncertain::Revoked(partition.clone()));
         }
+        fault::insert(&partition.topic, "post.insert", closing.table()).map_err(Uncertain::Injected)?;
         Ok(self.store.insert(&mut closing, scope, write_before)?)
     }
 }

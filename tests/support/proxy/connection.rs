@@ -76,11 +76,12 @@ async fn one_request(
             return Ok(After::Close);
         }
         Some((trap, Action::Hold)) => return hold(client, &head, server, trap).await,
+        Some((trap, Action::Answer(answer))) => return forge(client, &head, answer, trap).await,
         Some((trap, Action::Delay(time))) => {
             trap.notify();
             tokio::time::sleep(time).await;
         }
-        Some((_, Action::HoldAnswer | Action::LoseAnswer)) | None => {}
+        Some((_, Action::HoldAnswer | Action::LoseAnswer | Action::Abandon | Action::CutInHalf)) | None => {}
     }
 
     let server = match upstream {
@@ -91,6 +92,8 @@ async fn one_request(
         Some((trap, Action::HoldAnswer | Action::LoseAnswer)) => {
             lose_or_hold_answer(client, server, &head, trap).await
         }
+        Some((trap, Action::CutInHalf)) => cut_in_half(client, server, &head, trap).await,
+        Some((trap, Action::Abandon)) => abandon(client, server, &head, trap).await,
         _ => exchange(client, server, &head).await,
     }
 }
@@ -149,6 +152,44 @@ async fn hold(client: &mut Peer, head: &RequestHead, server: SocketAddr, trap: &
     let mut answer = Vec::new();
     pass_answer(&mut server.incoming, &mut answer, head).await?;
     client.outgoing.write_all(&answer).await?;
+    Ok(After::Close)
+}
+
+/// Reads the whole request and answers it in the server's place.
+async fn forge(client: &mut Peer, head: &RequestHead, answer: &str, trap: &Armed) -> io::Result<After> {
+    pass_message(&mut client.incoming, &mut Vec::new(), head.length, head.framing).await?;
+    client.outgoing.write_all(answer.as_bytes()).await?;
+    trap.notify();
+    Ok(After::Close)
+}
+
+/// Passes the head and half of the body, as a client that dies in the middle of it.
+async fn cut_in_half(
+    client: &mut Peer,
+    server: &mut Peer,
+    head: &RequestHead,
+    trap: &Armed,
+) -> io::Result<After> {
+    let mut request = Vec::new();
+    pass_message(&mut client.incoming, &mut request, head.length, head.framing).await?;
+    let half = head.length + (request.len() - head.length) / 2;
+    server.outgoing.write_all(&request[..half]).await?;
+    server.outgoing.shutdown().await?;
+    trap.notify();
+    Ok(After::Close)
+}
+
+/// Passes the whole request and leaves the client; the server's connection stays until it has answered.
+async fn abandon(
+    client: &mut Peer,
+    server: &mut Peer,
+    head: &RequestHead,
+    trap: &Armed,
+) -> io::Result<After> {
+    pass_message(&mut client.incoming, &mut server.outgoing, head.length, head.framing).await?;
+    client.outgoing.shutdown().await?;
+    trap.notify();
+    pass_answer(&mut server.incoming, &mut Vec::new(), head).await?;
     Ok(After::Close)
 }
 

@@ -22,6 +22,12 @@ pub enum Action {
     LoseAnswer,
     /// The request is kept from the server for this long, then passed on.
     Delay(Duration),
+    /// The whole request is passed on and the connection is closed at once, while the server works on it.
+    Abandon,
+    /// The server gets the first half of the body, then both connections are closed.
+    CutInHalf,
+    /// The server never sees the request; the client gets this as the answer, head and body.
+    Answer(&'static str),
     /// The connection is closed; the server never sees the request.
     Refuse,
 }
