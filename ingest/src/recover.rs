@@ -10,7 +10,7 @@ use ledger::event::Millis;
 use crate::batch::{Chosen, Held, MakeError, Maker};
 use crate::intent::{self, Intent, Mark};
 use crate::source::{
-    self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest,
+    self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Records, Source, digest,
 };
 use crate::store::{self, Closed, Refusal, Scope, Store};
 use crate::worker::chain;
@@ -174,7 +174,7 @@ impl<M: Maker> Recovery<'_, M> {
         }
         let posted = closed.map(|closed| closed.reaches);
         self.nothing_beyond(&intent)?;
-        let is_closed = intent.count == 0 || posted == Some(intent.next);
+        let is_closed = intent.is_empty() || posted == Some(intent.next);
         match posted {
             Some(next) if next != intent.next && next != intent.first => Err(self.refused(format!(
                 "the ledger's batches reach offset {next}, the announced batch is [{offset}, {}): the committed offset was reset or overwritten",
@@ -341,6 +341,11 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     fn read_again(&self, source: &dyn Source, intent: Intent) -> Result<Chosen, Error> {
+        if intent.count == 0 {
+            // Nothing but holes: whoever announced it has read past them.
+            let records = Records::default();
+            return Ok(Chosen { partition: self.partition.clone(), epoch: self.epoch, intent, records });
+        }
         let last = intent.last.map_or(intent.next.saturating_sub(1), |mark| mark.offset);
         let records = source.read(self.partition, intent.first, last).map_err(|error| match error {
             source::Error::Overtaken { .. } => self.refused(error.to_string()),

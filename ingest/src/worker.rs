@@ -270,6 +270,9 @@ impl<M: Maker> Consumer<'_, M> {
         for (partition, records) in self.inbox.records.drain() {
             self.lanes.take(&partition, &records);
         }
+        for (partition, offset) in self.inbox.reached.drain() {
+            self.lanes.reach(&partition, offset);
+        }
         let mut since = None;
         for change in std::mem::take(&mut self.inbox.changes) {
             match change {
@@ -304,6 +307,7 @@ impl<M: Maker> Consumer<'_, M> {
                 Ok(ready) => {
                     // What was read from an earlier position is read again.
                     self.inbox.records.remove(partition);
+                    self.inbox.reached.remove(partition);
                     self.source.start(partition, ready.next)?;
                     self.lanes.add(partition, epoch, ready.next, ready.before);
                     self.send(Job::State(partition.clone(), ready.state))?;

@@ -244,6 +244,27 @@ impl Kafka {
         push(inbox.records.entry(partition).or_default(), message, offset);
     }
 
+    /// Moves over the offsets behind the last record that hold nothing for a reader. The client library hands on the
+    /// markers of transactions in their order among the records, shows none of them to us, and counts them in its
+    /// position as they come by. So the position never passes a record that this thread has not been given: a seek
+    /// forgets it, and what was fetched before the seek does not move it.
+    fn pass_holes(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
+        if self.positions.is_empty() {
+            return Ok(());
+        }
+        let reached = self.consumer.position().map_err(failed("asking for the consumer's position"))?;
+        for (partition, position) in &mut self.positions {
+            let element = reached.find_partition(&partition.topic, number(partition)?);
+            let Some(Offset::Offset(offset)) = element.map(|element| element.offset()) else { continue };
+            let offset = u64::try_from(offset).unwrap_or(0);
+            if offset > *position {
+                *position = offset;
+                inbox.reached.insert(partition.clone(), offset);
+            }
+        }
+        Ok(())
+    }
+
     /// The client library says that an offset is out of range but not of which partition: asks for all. Always an
     /// error: the library has given that partition up, and only a new start reads on, after a look at the log.
     fn overtaken(&self) -> Error {
@@ -282,6 +303,7 @@ impl Source for Kafka {
         let consumer = self.consumer.clone();
         let mut wait = wait;
         let mut bytes = 0;
+        let mut drained = false;
         for _ in 0..MESSAGES_PER_POLL_MAX {
             let polled = consumer.poll(wait);
             if let Some(error) = self.assignment.broken.lock().take() {
@@ -291,11 +313,15 @@ impl Source for Kafka {
                 if let Change::Revoked(partition) = &change {
                     self.positions.remove(partition);
                     inbox.records.remove(partition);
+                    inbox.reached.remove(partition);
                 }
                 inbox.changes.push(change);
             }
             match polled {
-                None => break,
+                None => {
+                    drained = true;
+                    break;
+                }
                 Some(Ok(message)) => {
                     bytes += message.payload_len();
                     self.take(&message, inbox);
@@ -313,6 +339,9 @@ impl Source for Kafka {
                 break;
             }
             wait = Duration::ZERO;
+        }
+        if drained && !self.held {
+            self.pass_holes(inbox)?;
         }
         Ok(())
     }

@@ -197,6 +197,9 @@ pub fn digest(value: Option<&[u8]>) -> u64 {
 pub struct Inbox {
     /// Records by partition, for started partitions only; each continues where the last poll ended.
     pub records: HashMap<Partition, Records>,
+    /// Where a partition continues, where that is farther than its last record tells: the offsets up to there hold
+    /// markers of transactions and aborted records, and nothing of them will be delivered.
+    pub reached: HashMap<Partition, u64>,
     /// Partitions that came or went, in order.
     pub changes: Vec<Change>,
 }
