@@ -8,5 +8,6 @@ mod world;
 mod commands;
 mod crashes;
 mod embedded;
+mod offsets;
 mod posting;
 mod storms;
