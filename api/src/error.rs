@@ -23,6 +23,11 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong here, and what to do about it.
     pub detail: String,
+    /// Why an event would go to quarantine, from the closed list of reasons; `forbidden` where the token may not send
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<Box<str>>,
     /// The parameter or field that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
@@ -40,6 +45,7 @@ impl Problem {
             title: title.into(),
             status: status.as_u16(),
             detail: detail.into(),
+            reason: None,
             parameter: None,
             allowed: Vec::new(),
         }

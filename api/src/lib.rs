@@ -19,7 +19,7 @@ mod units;
 
 mod completeness;
 mod entries;
-mod quarantine;
+pub mod quarantine;
 mod requests;
 mod spend;
 
@@ -39,15 +39,18 @@ pub mod first_token;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemas::judge::Judge;
 use schemas::log::Log;
 
-pub use router::router;
+pub use quarantine::replay::Chores;
+pub use router::{router, router_and_chores};
 
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {
     store: clickhouse::Client,
     log: Arc<dyn Log>,
+    judge: Option<Arc<dyn Judge>>,
     registry: prometheus::Registry,
     change_wait: Duration,
     intake_description: Option<utoipa::openapi::OpenApi>,
@@ -60,7 +63,14 @@ impl Api {
     /// An API over that store and log; `/metrics` shows all that the registry has.
     #[must_use]
     pub fn new(store: clickhouse::Client, log: Arc<dyn Log>, registry: prometheus::Registry) -> Self {
-        Self { store, log, registry, change_wait: CHANGE_WAIT, intake_description: None }
+        Self { store, log, judge: None, registry, change_wait: CHANGE_WAIT, intake_description: None }
+    }
+
+    /// The same API, which replays events of the quarantine that this judge finds in order.
+    #[must_use]
+    pub fn with_judge(mut self, judge: Arc<dyn Judge>) -> Self {
+        self.judge = Some(judge);
+        self
     }
 
     /// The same API, which waits for a change no longer than that.
@@ -86,7 +96,10 @@ pub mod answers {
     pub use crate::error::Problem;
     pub use crate::health::{Dependency, Health, Readiness};
     pub use crate::models::{ModelRow, Models, Publishing};
-    pub use crate::quarantine::{Quarantine, Quarantined};
+    pub use crate::quarantine::bulk::{BulkResolved, Refused};
+    pub use crate::quarantine::record::{Quarantined, Resolution};
+    pub use crate::quarantine::resolve::Resolved;
+    pub use crate::quarantine::{Count, Quarantine};
     pub use crate::requests::{Attempt, AttemptEntry, Matched, Owner, Proof, Route, Total};
     pub use crate::spend::{Spend, SpendRow, Unpriced};
     pub use crate::tokens::{Minted, Revoked, Token, Tokens};

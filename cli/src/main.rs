@@ -71,8 +71,8 @@ enum Command {
     Request(request::Options),
     /// Check the trial balance of everything posted
     Audit(audit::Options),
-    /// Look at the records that were not posted
-    Quarantine(quarantine::Options),
+    /// Look at the records that were not posted, send them again, or let them go
+    Quarantine(Box<quarantine::Options>),
     /// Mint, list and revoke API tokens
     Tokens(tokens::Options),
     /// Send realistic traffic, and check that the ledger finds in it what it must

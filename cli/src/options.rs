@@ -162,7 +162,7 @@ impl WorkerOptions {
 
 /// An option that this command needs was not given.
 #[derive(Debug)]
-pub(crate) struct Usage(&'static str);
+pub(crate) struct Usage(pub(crate) &'static str);
 
 impl std::fmt::Display for Usage {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

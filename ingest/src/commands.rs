@@ -1,6 +1,8 @@
 //! Carries out commands: one after another, each against the state that those before it left. What a command does
 //! depends on nothing else, so it does the same when it is run again after a crash.
 
+mod resolve;
+
 use std::collections::HashMap;
 
 use ledger::event::Millis;
@@ -9,6 +11,7 @@ use ledger::reject::Reason;
 use schemas::command::{Command, Envelope, MintToken, PublishPrices, RevokeToken};
 use schemas::event::{Decoder, SchemaError};
 use schemas::prices;
+use schemas::resolutions::Resolutions;
 use schemas::tables::{
     ApiTokens, CommandRow, Commands, ModelRows, Origin, PublishedRow, Quarantine, TokenRow,
 };
@@ -23,7 +26,7 @@ use crate::worker::chain;
 /// waits.
 const LATER_VERSION_AFTER_MS: i64 = 60_000;
 
-const TABLES: &[&str] = &["quarantine", "model_rows", "api_tokens", "commands"];
+const TABLES: &[&str] = &["quarantine", "model_rows", "api_tokens", "quarantine_resolutions", "commands"];
 
 const PUBLISHED: &str = include_str!("../../schemas/clickhouse/queries/book_rows.sql");
 const EARLIER_PARTS: &str = include_str!("../../schemas/clickhouse/queries/command_parts.sql");
@@ -60,6 +63,7 @@ struct Token {
 struct Effect {
     model_rows: ModelRows,
     tokens: ApiTokens,
+    resolutions: Resolutions,
     detail: String,
     result: String,
 }
@@ -123,6 +127,8 @@ impl CommandMaker {
             Command::PublishPrices(publish) => self.publish(place, &publish),
             Command::MintToken(mint) => self.mint(place, &mint),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
+            Command::ResolveQuarantine(resolve) => self.resolve(place, envelope, &resolve),
+            Command::ConfirmReplays(confirm) => self.confirm(place, envelope, &confirm),
         }
     }
 
@@ -361,6 +367,7 @@ impl Maker for CommandMaker {
             Box::new(quarantine),
             Box::new(effect.model_rows),
             Box::new(effect.tokens),
+            Box::new(effect.resolutions),
             Box::new(commands),
         ];
         Ok(Batch {

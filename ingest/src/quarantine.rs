@@ -3,6 +3,7 @@
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::event::Decoder;
+use schemas::event::secret::redact_text;
 use schemas::tables::{Origin, Quarantine, QuarantineRow};
 use sha2::{Digest, Sha256};
 
@@ -11,8 +12,9 @@ use crate::source::{Record, Truncated};
 /// Bytes that are kept of a record that is larger than an event may be.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
-/// Appends the record to the quarantine. Secrets are redacted first, whatever the reason; length and digest are
-/// those of the record as it was sent.
+/// Appends the record to the quarantine. Secrets are redacted first, whatever the reason, also from what others say
+/// of it: the header that names its encoding, and the detail, which may quote either. Its key is not kept. Length and
+/// digest are those of the record as it was sent.
 pub fn push(
     rows: &mut Quarantine,
     decoder: &Decoder,
@@ -43,11 +45,11 @@ pub fn push(
         log_time: record.log_time,
         recorded_at,
         reason,
-        detail,
+        detail: &redact_text(detail),
         event_id: peeked.event_id.as_deref().unwrap_or_default(),
         customer: peeked.customer.as_deref().unwrap_or_default(),
         team: peeked.team.as_deref().unwrap_or_default(),
-        content_type: record.content_type.unwrap_or_default(),
+        content_type: &redact_text(record.content_type.unwrap_or_default()),
         raw: kept,
         raw_length: whole.length,
         raw_sha256: whole.sha256,

@@ -1,9 +1,13 @@
 //! Commands: the changes that go through the log, each small and typed. A name, a body, and parts where the body
 //! is larger than a message; what a command does is the worker's business.
 
+mod quarantine;
+
 use serde::{Deserialize, Serialize};
 
 use crate::log::NewRecord;
+
+pub use quarantine::{ConfirmReplays, LoggedReplay, RecordId, Resolution, ResolveQuarantine, ResolvedRecord};
 
 /// Bytes of body text that one record carries at most; the rest travels in further parts.
 pub const PART_BYTES_MAX: usize = 512 * 1024;
@@ -18,6 +22,10 @@ pub enum Command {
     MintToken(MintToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
+    /// Replays or discards records in quarantine.
+    ResolveQuarantine(ResolveQuarantine),
+    /// Says where the events of replays lie in the log.
+    ConfirmReplays(ConfirmReplays),
 }
 
 /// Body of [`Command::PublishPrices`].
@@ -92,6 +100,8 @@ impl Command {
             Self::PublishPrices(_) => "publish_prices",
             Self::MintToken(_) => "mint_token",
             Self::RevokeToken(_) => "revoke_token",
+            Self::ResolveQuarantine(_) => "resolve_quarantine",
+            Self::ConfirmReplays(_) => "confirm_replays",
         }
     }
 
@@ -104,6 +114,8 @@ impl Command {
             Self::PublishPrices(body) => serde_json::to_string(body)?,
             Self::MintToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
+            Self::ResolveQuarantine(body) => serde_json::to_string(body)?,
+            Self::ConfirmReplays(body) => serde_json::to_string(body)?,
         };
         let chunks = chunks(&body);
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
@@ -136,9 +148,12 @@ impl Command {
             "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            "resolve_quarantine" => Self::ResolveQuarantine(serde_json::from_str(body)?),
+            "confirm_replays" => Self::ConfirmReplays(serde_json::from_str(body)?),
             other => {
                 return Err(Error::Malformed(serde::de::Error::custom(format_args!(
-                    "there is no command `{other}`; this version knows publish_prices, mint_token and revoke_token"
+                    "there is no command `{other}`; this version knows publish_prices, mint_token, revoke_token, \
+                     resolve_quarantine and confirm_replays"
                 ))));
             }
         })

@@ -6,5 +6,6 @@ mod changes;
 mod engine_process;
 mod entries;
 mod http;
+mod quarantine;
 mod spend;
 mod world;

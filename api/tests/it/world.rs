@@ -1,7 +1,7 @@
 //! What a test starts with: a migrated store, a log whose worker is played by the test, and the API's router.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use schemas::command::{Command, Envelope};
+use ledger::event::Millis;
+use schemas::caller::Caller;
+use schemas::command::{Command, Envelope, Resolution};
+use schemas::event::{Arena, Decoder, Error, Record};
+use schemas::judge::{Accepted, Judge, Rejected, Sent, Unavailable, Verdicts};
 use schemas::log::{self, COMMANDS_TOPIC, Log, NewRecord, Position, USAGE_TOPIC};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -37,7 +41,8 @@ impl World {
         let client = engine.client();
         schemas::migrate::migrate(&client).await?;
         let worker = Arc::new(Worker::new(client.clone()));
-        let api = api::Api::new(client.clone(), worker.clone(), prometheus::Registry::new());
+        let api = api::Api::new(client.clone(), worker.clone(), prometheus::Registry::new())
+            .with_judge(Arc::new(Decoding(Decoder::new()?)));
         let router = api::router(api, Some(intake()))?;
         let mut world = Self { client, router, worker, admin: String::new(), engine };
         world.admin = world.token("admin", &["admin"], &[], &[]).await?;
@@ -59,6 +64,13 @@ impl World {
     pub(crate) fn waiting(self, wait: Duration) -> Result<Self> {
         let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new());
         Ok(Self { router: api::router(api.with_change_wait(wait), None)?, ..self })
+    }
+
+    /// What such an API does besides answering calls.
+    pub(crate) fn chores(&self) -> Result<api::Chores> {
+        let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new())
+            .with_judge(Arc::new(Decoding(Decoder::new()?)));
+        Ok(api::router_and_chores(api, None)?.1)
     }
 
     /// Puts a token into the store, as the migration does with the first one, and answers its text.
@@ -246,6 +258,38 @@ fn hash_text(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Judges events by decoding them, as if they were logged in November 2026.
+#[derive(Debug)]
+struct Decoding(Decoder);
+
+impl Judge for Decoding {
+    fn topic(&self) -> &str {
+        USAGE_TOPIC
+    }
+
+    fn judge<'a>(&'a self, _: &'a Caller, events: Vec<Sent>) -> BoxFuture<'a, Result<Verdicts, Unavailable>> {
+        let verdict = |event: Sent| {
+            let record = Record {
+                value: Some(&event.value),
+                content_type: event.content_type.as_deref(),
+                log_time: Millis(1_794_000_000_000),
+            };
+            let event_id = match self.0.decode(record, &Arena::new()) {
+                Ok(event) => event.event_id.to_owned(),
+                Err(Error::Reject(reject)) => {
+                    return Err(Rejected { reason: reject.reason.name().into(), detail: reject.detail });
+                }
+                Err(Error::UnknownSchema(id)) => {
+                    return Err(Rejected { reason: "decode".into(), detail: format!("schema {id}") });
+                }
+            };
+            Ok(Accepted { event_id, record: NewRecord { value: Some(event.value), ..NewRecord::default() } })
+        };
+        let verdicts = events.into_iter().map(verdict).collect();
+        async { Ok(verdicts) }.boxed()
+    }
+}
+
 /// The log, and the worker that carries commands out as they are appended.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -255,6 +299,10 @@ pub(crate) struct Worker {
     pub(crate) is_away: AtomicBool,
     /// Commands are carried out as refused.
     pub(crate) refuses: AtomicBool,
+    /// The log takes no usage.
+    pub(crate) takes_no_usage: AtomicBool,
+    /// The usage that was logged.
+    pub(crate) usage: Mutex<Vec<NewRecord>>,
 }
 
 impl Worker {
@@ -264,6 +312,8 @@ impl Worker {
             next: AtomicU64::new(0),
             is_away: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
+            takes_no_usage: AtomicBool::new(false),
+            usage: Mutex::default(),
         }
     }
 
@@ -273,7 +323,8 @@ impl Worker {
         let refuses = self.refuses.load(Ordering::SeqCst);
         let outcome = if refuses { "refused" } else { "applied" };
         if !refuses {
-            self.apply(offset, Command::from_parts(&envelope.name, &envelope.body)?).await?;
+            let command = Command::from_parts(&envelope.name, &envelope.body)?;
+            self.apply(offset, &envelope.command_id, command).await?;
         }
         let row = json!({
             "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": 0,
@@ -291,7 +342,7 @@ impl Worker {
         insert_rows(&self.client, "progress", &[progress]).await
     }
 
-    async fn apply(&self, offset: u64, command: Command) -> Result<()> {
+    async fn apply(&self, offset: u64, command_id: &str, command: Command) -> Result<()> {
         match command {
             Command::MintToken(mint) => {
                 let row = json!({
@@ -314,6 +365,35 @@ impl Worker {
                     .execute()
                     .await?;
                 Ok(())
+            }
+            Command::ResolveQuarantine(resolve) => {
+                let rows = (0_u64..).zip(resolve.records).map(|(ordinal, record)| {
+                    json!({
+                        "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal,
+                        "record_topic": record.record.topic, "record_partition": record.record.partition,
+                        "record_offset": record.record.offset, "event": record.event.unwrap_or_default(),
+                        "state": match resolve.resolution {
+                            Resolution::Replay => "replayed",
+                            Resolution::Discard => "discarded",
+                        },
+                        "command_id": command_id, "actor": "admin", "note": resolve.note,
+                        "resolved_at": "2020-01-01 00:00:00.000",
+                    })
+                });
+                insert(&self.client, "quarantine_resolutions", &rows.collect::<Vec<_>>()).await
+            }
+            Command::ConfirmReplays(confirm) => {
+                let rows = (0_u64..).zip(confirm.replays).map(|(ordinal, replay)| {
+                    json!({
+                        "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal,
+                        "record_topic": replay.record.topic, "record_partition": replay.record.partition,
+                        "record_offset": replay.record.offset, "state": "logged",
+                        "logged_topic": replay.logged.topic, "logged_partition": replay.logged.partition,
+                        "logged_offset": replay.logged.offset, "command_id": command_id, "actor": "admin",
+                        "resolved_at": "2020-01-01 00:00:00.000",
+                    })
+                });
+                insert(&self.client, "quarantine_resolutions", &rows.collect::<Vec<_>>()).await
             }
             Command::PublishPrices(publish) => {
                 let rows = (0_u64..).zip(publish.rows).map(|(ordinal, body)| {
@@ -339,6 +419,12 @@ impl Log for Worker {
     ) -> BoxFuture<'a, Result<Vec<Position>, log::Error>> {
         async move {
             let mut positions = Vec::new();
+            if topic == USAGE_TOPIC {
+                if self.takes_no_usage.load(Ordering::SeqCst) {
+                    return Err(log::Error::Unavailable { detail: "down".to_owned() });
+                }
+                self.usage.lock().expect("no test panics here").extend(records.iter().cloned());
+            }
             for record in records {
                 let offset = self.next.fetch_add(1, Ordering::SeqCst);
                 positions.push(Position { partition: 0, offset });
