@@ -56,3 +56,38 @@ pub fn push(
         redacted: record.redacted || *redacted != *value,
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::columns::Table;
+
+    use super::*;
+
+    const SECRET: &str = "sk-ant-0123456789abcdefghij";
+
+    /// The bytes that go to the store of a record with that content type, rejected with that detail.
+    fn kept(value: &str, content_type: &str, detail: &str) -> String {
+        let record = Record {
+            offset: 0,
+            log_time: Millis(0),
+            value: Some(value.as_bytes()),
+            content_type: Some(content_type),
+            redacted: false,
+            truncated: None,
+        };
+        let mut rows = Quarantine::default();
+        let origin = Origin { topic: "usage.events", partition: 0, offset: 0, ordinal: 0 };
+        push(&mut rows, &Decoder::new().unwrap(), origin, &record, Millis(0), Reason::Decode, detail);
+        String::from_utf8_lossy(&rows.take_block(Millis(0)).concat()).into_owned()
+    }
+
+    #[test]
+    fn a_credential_is_kept_neither_from_the_value_nor_from_a_header_nor_from_what_is_said_of_them() {
+        let value = format!("{{\"event_id\":\"{SECRET}\",\"customer\":\"{SECRET}\"");
+        let content_type = format!("application/{SECRET}");
+        let detail = format!("there is no content type `application/{SECRET}`");
+        let kept = kept(&value, &content_type, &detail);
+        assert!(!kept.contains("sk-ant"), "{kept}");
+        assert!(kept.contains("there is no content type `application/[redacted]`"), "{kept}");
+    }
+}
