@@ -14,16 +14,16 @@ use crate::world::PATIENCE;
 const EVENTS_PER_REQUEST: usize = 200;
 
 /// One embedded Tollbook and its data.
-struct Embedded {
-    folder: tempfile::TempDir,
+pub(crate) struct Embedded {
+    pub(crate) folder: tempfile::TempDir,
     port: u16,
-    process: Process,
-    runtime: Runtime,
-    http: reqwest::Client,
+    pub(crate) process: Process,
+    pub(crate) runtime: Runtime,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Embedded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = folder::fresh("embedded").unwrap();
         let port = ports::free().unwrap();
         let process = up(&folder, port);
@@ -33,11 +33,11 @@ impl Embedded {
         embedded
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.process = up(&self.folder, self.port);
     }
 
-    fn wait_until_ready(&mut self) {
+    pub(crate) fn wait_until_ready(&mut self) {
         wait::until("readiness", PATIENCE, || {
             let answer = self.runtime.block_on(async { self.http.get(self.url("/readyz")).send().await });
             Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
@@ -45,15 +45,15 @@ impl Embedded {
         .unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         self.runtime
             .block_on(async {
                 let answer = self.http.get(self.url(path)).bearer_auth(self.token()).send().await?;
@@ -64,7 +64,7 @@ impl Embedded {
 
     /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.
     /// Answers how many times it had to be.
-    fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
+    pub(crate) fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
         let mut again = 0;
         for body in bodies {
             while !self.try_send(body) {
@@ -85,7 +85,7 @@ impl Embedded {
         self.runtime.block_on(async { request.send().await }).is_ok_and(|answer| answer.status() == 202)
     }
 
-    fn publish_prices(&self) {
+    pub(crate) fn publish_prices(&self) {
         let rows: Value = serde_json::from_str(PRICES_JSON).unwrap();
         let request = self
             .http

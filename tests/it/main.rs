@@ -10,4 +10,5 @@ mod crashes;
 mod embedded;
 mod offsets;
 mod posting;
+mod quarantine;
 mod storms;
