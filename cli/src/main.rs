@@ -18,6 +18,7 @@ mod price;
 mod prices;
 mod probe;
 mod quarantine;
+mod repair;
 mod request;
 mod service;
 mod spend;
@@ -69,8 +70,8 @@ enum Command {
     Spend(spend::Options),
     /// Prove one request: its attempts, quantities, prices and amounts
     Request(request::Options),
-    /// Check the trial balance of everything posted
-    Audit(audit::Options),
+    /// Check the trial balance of everything posted, or repair what keeps a worker from going on
+    Audit(Box<audit::Options>),
     /// Look at the records that were not posted, send them again, or let them go
     Quarantine(Box<quarantine::Options>),
     /// Mint, list and revoke API tokens

@@ -127,6 +127,7 @@ impl CommandMaker {
             Command::PublishPrices(publish) => self.publish(place, &publish),
             Command::MintToken(mint) => self.mint(place, &mint),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
+            Command::RecordRepair(repair) => Ok(Effect { detail: repair.to_string(), ..Effect::default() }),
             Command::ResolveQuarantine(resolve) => self.resolve(place, envelope, &resolve),
             Command::ConfirmReplays(confirm) => self.confirm(place, envelope, &confirm),
         }

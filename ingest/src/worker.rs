@@ -524,7 +524,12 @@ impl<M: Maker> Consumer<'_, M> {
             &self.parts.metrics,
         );
         self.parts.health.set(match told {
-            Err(trouble) => Some(trouble),
+            Err(trouble) => {
+                if self.parts.health.trouble().as_ref() != Some(&trouble) {
+                    tracing::warn!("Progress cannot be told: {trouble}");
+                }
+                Some(trouble)
+            }
             Ok(()) if self.sight_is_fresh() => None,
             Ok(()) => Some(format!(
                 "the command log has not been seen carried out to its end for {} s, so usage waits: is its worker up?",

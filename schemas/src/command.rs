@@ -2,12 +2,14 @@
 //! is larger than a message; what a command does is the worker's business.
 
 mod quarantine;
+mod repair;
 
 use serde::{Deserialize, Serialize};
 
 use crate::log::NewRecord;
 
 pub use quarantine::{ConfirmReplays, LoggedReplay, RecordId, Resolution, ResolveQuarantine, ResolvedRecord};
+pub use repair::RecordRepair;
 
 /// Bytes of body text that one record carries at most; the rest travels in further parts.
 pub const PART_BYTES_MAX: usize = 512 * 1024;
@@ -22,6 +24,8 @@ pub enum Command {
     MintToken(MintToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
+    /// Records a repair that was made offline.
+    RecordRepair(RecordRepair),
     /// Replays or discards records in quarantine.
     ResolveQuarantine(ResolveQuarantine),
     /// Says where the events of replays lie in the log.
@@ -100,6 +104,7 @@ impl Command {
             Self::PublishPrices(_) => "publish_prices",
             Self::MintToken(_) => "mint_token",
             Self::RevokeToken(_) => "revoke_token",
+            Self::RecordRepair(_) => "record_repair",
             Self::ResolveQuarantine(_) => "resolve_quarantine",
             Self::ConfirmReplays(_) => "confirm_replays",
         }
@@ -114,6 +119,7 @@ impl Command {
             Self::PublishPrices(body) => serde_json::to_string(body)?,
             Self::MintToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
+            Self::RecordRepair(body) => serde_json::to_string(body)?,
             Self::ResolveQuarantine(body) => serde_json::to_string(body)?,
             Self::ConfirmReplays(body) => serde_json::to_string(body)?,
         };
@@ -148,11 +154,12 @@ impl Command {
             "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            "record_repair" => Self::RecordRepair(serde_json::from_str(body)?),
             "resolve_quarantine" => Self::ResolveQuarantine(serde_json::from_str(body)?),
             "confirm_replays" => Self::ConfirmReplays(serde_json::from_str(body)?),
             other => {
                 return Err(Error::Malformed(serde::de::Error::custom(format_args!(
-                    "there is no command `{other}`; this version knows publish_prices, mint_token, revoke_token, \
+                    "there is no command `{other}`; this version knows publish_prices, mint_token, revoke_token, record_repair, \
                      resolve_quarantine and confirm_replays"
                 ))));
             }

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "commands", include_str!("../clickhouse/0005_commands.sql")),
     (6, "model_rows", include_str!("../clickhouse/0006_model_rows.sql")),
     (7, "api_tokens", include_str!("../clickhouse/0007_api_tokens.sql")),
+    (14, "repairs", include_str!("../clickhouse/0014_repairs.sql")),
     (15, "quarantine_resolutions", include_str!("../clickhouse/0015_quarantine_resolutions.sql")),
 ];
 

@@ -151,10 +151,10 @@ impl Lanes {
         commands_through: u64,
         metrics: &Metrics,
     ) -> Result<(), String> {
+        let partitions = source.partitions().map_err(|error| chain(&error))?;
         if self.lanes.is_empty() {
             return Ok(());
         }
-        let partitions = source.partitions().map_err(|error| chain(&error))?;
         let mut rows = Vec::with_capacity(self.lanes.len());
         for (partition, lane) in &mut self.lanes {
             // Asked before the comparison: what is logged from now on is not claimed.
