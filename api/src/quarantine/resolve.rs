@@ -314,7 +314,7 @@ fn would_be_rejected(rejected: &Rejected) -> Problem {
             format!("the event would go to quarantine again as {}: {}", rejected.reason, rejected.detail),
         )
     };
-    problem.reason = Some(rejected.reason.as_ref().into());
+    problem.reason = Reason::parse(&rejected.reason);
     problem
 }
 

@@ -1,7 +1,7 @@
 //! What a test starts with: a migrated store, a log whose worker is played by the test, and the API's router.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -423,7 +423,8 @@ impl Log for Worker {
                 if self.takes_no_usage.load(Ordering::SeqCst) {
                     return Err(log::Error::Unavailable { detail: "down".to_owned() });
                 }
-                self.usage.lock().expect("no test panics here").extend(records.iter().cloned());
+                let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+                usage.extend(records.iter().cloned());
             }
             for record in records {
                 let offset = self.next.fetch_add(1, Ordering::SeqCst);
