@@ -15,8 +15,17 @@ use crate::table::{Column, aligned};
 /// Records of a page at most.
 const PAGE_MAX: usize = 100;
 
+const EXAMPLES: &str = "\
+Examples:
+  tollbook quarantine list --summary
+  tollbook quarantine show usage.events/0/17
+  tollbook quarantine replay usage.events/0/17 --event corrected.json --note 'had no model'
+  tollbook quarantine replay --reason unknown_family --dry-run
+  tollbook quarantine discard --reason tombstone --note 'a compacted topic' --yes";
+
 /// Options of `tollbook quarantine`.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
     #[command(subcommand)]
     command: Command,
