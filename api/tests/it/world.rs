@@ -395,6 +395,7 @@ impl Worker {
                 });
                 insert(&self.client, "quarantine_resolutions", &rows.collect::<Vec<_>>()).await
             }
+            Command::RecordRepair(_) => Ok(()),
             Command::PublishPrices(publish) => {
                 let rows = (0_u64..).zip(publish.rows).map(|(ordinal, body)| {
                     let row: Value = serde_json::from_str(&body)?;
