@@ -1,6 +1,8 @@
 //! Offsets that are not the plain case: holes that transactions leave, and logs that are no longer what they were.
 //! Each is named and either carried on over, provably, or refused with a way out.
 
+use std::time::{Duration, Instant};
+
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -464,7 +466,11 @@ fn a_topic_that_is_deleted_for_good_is_named_while_the_worker_runs() {
 
 #[test]
 fn partitions_that_are_added_while_the_worker_runs_are_read_from_their_beginning() {
-    let (world, _worker, mut truth) = posted(100);
+    let world = World::start(1);
+    let _worker = world.worker_with(&["--kafka-option", "topic.metadata.refresh.interval.ms=500"]);
+    world.wait_for_prices();
+    let mut truth = world.produce(Config { seed: 1, count: 100, ..Config::default() });
+    world.wait_until_received(truth.received);
     world.broker.grow_topic(TOPIC, 3).unwrap();
     truth.absorb(&world.produce(Config { seed: 2, count: 300, ..Config::default() }));
     world.wait_until_received(truth.received);
@@ -497,6 +503,45 @@ fn the_offset_of_the_command_log_is_repaired_likewise() {
     );
     assert_eq!(outcome, "refused", "{detail}");
     truth.absorb(&world.produce(Config { seed: 2, count: 50, ..Config::default() }));
+    world.wait_until_received(truth.received);
+    world.assert_holds(&truth);
+}
+
+/// The session would last a hundred seconds.
+#[test]
+fn a_worker_that_is_told_to_stop_leaves_the_group_and_the_next_one_need_not_wait() {
+    const SESSION: &[&str] = &["--kafka-option", "session.timeout.ms=100000"];
+    let world = World::start(1);
+    let first = world.worker_with(SESSION);
+    world.wait_for_prices();
+    let mut truth = world.produce(Config { seed: 1, count: 20, ..Config::default() });
+    world.wait_until_received(truth.received);
+    stop(first);
+    let stopped_at = Instant::now();
+    let _next = world.worker_with(SESSION);
+    truth.absorb(&world.produce(Config { seed: 2, count: 20, ..Config::default() }));
+    world.wait_until_received(truth.received);
+    assert!(stopped_at.elapsed() < Duration::from_secs(60), "it took {:?}", stopped_at.elapsed());
+    world.assert_holds(&truth);
+}
+
+#[test]
+fn a_named_worker_takes_its_partitions_up_again_and_a_second_one_of_the_name_ends() {
+    let named = |world: &World| {
+        world.worker_with(&["--instance", "one", "--kafka-option", "session.timeout.ms=30000"])
+    };
+    let world = World::start(1);
+    let first = named(&world);
+    world.wait_for_prices();
+    let mut truth = world.produce(Config { seed: 1, count: 20, ..Config::default() });
+    world.wait_until_received(truth.received);
+    stop(first);
+    let mut again = named(&world);
+    truth.absorb(&world.produce(Config { seed: 2, count: 20, ..Config::default() }));
+    world.wait_until_received(truth.received);
+    let _usurper = named(&world);
+    again.wait_for_line("The worker ends", PATIENCE).unwrap();
+    truth.absorb(&world.produce(Config { seed: 3, count: 20, ..Config::default() }));
     world.wait_until_received(truth.received);
     world.assert_holds(&truth);
 }

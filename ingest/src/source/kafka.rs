@@ -70,6 +70,8 @@ impl Config {
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "10")
+            // How soon partitions are seen that an administrator adds.
+            .set("topic.metadata.refresh.interval.ms", "30000")
             .set("group.id", &self.group);
         for (name, value) in
             self.client().config_map().iter().map(|(name, value)| (name.to_string(), value.to_string()))
@@ -221,7 +223,7 @@ impl Kafka {
             .map_err(ask::failed("joining the group"))?;
         consumer.subscribe(&[topic]).map_err(ask::failed("subscribing"))?;
         let consumer = Arc::new(consumer);
-        let announcer = Arc::new(Committer::start(consumer.clone(), assignment.clone())?);
+        let announcer = Arc::new(Committer::start(&consumer, assignment.clone())?);
         Ok(Self {
             config: config.clone(),
             topic: topic.into(),
@@ -428,14 +430,17 @@ impl fmt::Debug for Committer {
 }
 
 impl Committer {
-    fn start(consumer: Arc<BaseConsumer<Group>>, assignment: Arc<Assignment>) -> Result<Self, Error> {
+    /// The thread keeps the consumer only while it commits: whoever drops the source leaves the group with it.
+    fn start(consumer: &Arc<BaseConsumer<Group>>, assignment: Arc<Assignment>) -> Result<Self, Error> {
         let (requests, incoming) = mpsc::channel::<Request>();
         let held = assignment.clone();
+        let consumer = Arc::downgrade(consumer);
         std::thread::Builder::new()
             .name("kafka-commit".into())
             .spawn(move || {
                 let mut last = LastAnnounced::default();
                 for request in incoming {
+                    let Some(consumer) = consumer.upgrade() else { return };
                     let outcome = last
                         .is_still_there(&consumer, &request.round)
                         .and_then(|()| commit(&consumer, &held, &request.round));
