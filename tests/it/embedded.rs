@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use journal::{Cursor, Journal};
 use serde_json::Value;
 use tests::process::{Process, Recipe};
 use tests::{folder, ports, wait};
@@ -85,6 +86,14 @@ impl Embedded {
         self.runtime.block_on(async { request.send().await }).is_ok_and(|answer| answer.status() == 202)
     }
 
+    fn wait_until_posted(&self, attempts: u64) {
+        wait::until("the events in the ledger", PATIENCE, || {
+            let spend = self.get("/v1/spend?from=2026-11-01&to=2026-12-01&quantities=false");
+            Ok((spend["rows"][0]["attempts"] == attempts).then_some(()))
+        })
+        .unwrap();
+    }
+
     pub(crate) fn publish_prices(&self) {
         let rows: Value = serde_json::from_str(PRICES_JSON).unwrap();
         let request = self
@@ -142,6 +151,45 @@ fn an_event_over_http_becomes_money_and_its_request_has_a_proof() {
     assert_eq!(proof["attempts"].as_array().unwrap().len(), 1, "the repeat is dropped");
     embedded.process.terminate().unwrap();
     assert!(embedded.process.wait(PATIENCE).unwrap().success());
+}
+
+/// The cursor is wiped while nothing runs: `up` says how to get out, and afterwards goes on where the ledger ends.
+#[test]
+fn a_wiped_cursor_of_the_embedded_log_is_refused_and_repaired() {
+    let mut embedded = Embedded::start();
+    embedded.publish_prices();
+    let (all, truth) = bodies(Config { count: 400, ..Config::default() });
+    embedded.send(&all[..1], |_| ());
+    embedded.wait_until_posted(u64::try_from(EVENTS_PER_REQUEST).unwrap());
+    embedded.process.terminate().unwrap();
+    assert!(embedded.process.wait(PATIENCE).unwrap().success());
+
+    let journal = Journal::open(journal::Config::new(embedded.folder.path().join("log")), &[]).unwrap();
+    journal.commit("tollbook", vec![Cursor::new("usage.events", 0, 7, "")]).unwrap();
+    journal.close();
+    drop(journal);
+    embedded.restart();
+    let line = embedded.process.wait_for_line("The worker ends", PATIENCE).unwrap();
+    assert!(line.contains("tollbook audit --repair"), "{line}");
+    assert!(!embedded.process.wait(PATIENCE).unwrap().success());
+
+    let data = embedded.folder.path().to_str().unwrap();
+    let library = folder::fetched().join("engine/libchdb.so");
+    let said = Recipe::tollbook("audit")
+        .unwrap()
+        .arguments(["--repair", "--yes", "--actor", "ana", "--data", data])
+        .arguments(["--library", library.to_str().unwrap()])
+        .run(PATIENCE)
+        .unwrap()
+        .success()
+        .unwrap();
+    assert!(said.contains("repair: set the group to offset 200"), "{said}");
+    embedded.restart();
+    embedded.wait_until_ready();
+    embedded.send(&all[1..], |_| ());
+    embedded.wait_until_posted(truth.accepted);
+    let report = embedded.get("/v1/audit");
+    assert_eq!(report["clean"], true, "{report}");
 }
 
 /// Every acknowledged event is in the ledger once, whatever was under way when the process was killed. What the
