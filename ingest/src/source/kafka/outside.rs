@@ -6,6 +6,7 @@ use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::groups::GroupInfo;
 
 use super::super::{Bounds, Committed, Error, Outside, Partition, Records};
 use super::{BROKER_TIMEOUT, Config, ask};
@@ -40,7 +41,7 @@ impl Outside for Bystander {
             .map_err(ask::failed("asking who is in the group"))?;
         let members = groups.groups().iter().filter(|known| known.name() == group);
         Ok(members
-            .flat_map(|known| known.members())
+            .flat_map(GroupInfo::members)
             .map(|member| format!("{} at {}", member.client_id(), member.client_host()))
             .collect())
     }
