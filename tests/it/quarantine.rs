@@ -229,6 +229,16 @@ fn replay(offset: u64, event: &Value) -> Command {
     })
 }
 
+/// A command may name more records than the address of one question holds.
+fn discard(count: u64) -> Command {
+    let record = |offset| RecordId { topic: "usage.events".to_owned(), partition: 7, offset };
+    Command::ResolveQuarantine(ResolveQuarantine {
+        resolution: Resolution::Discard,
+        records: (0..count).map(|offset| ResolvedRecord { record: record(offset), event: None }).collect(),
+        note: "a test's".to_owned(),
+    })
+}
+
 /// An API process that dies leaves a decision whose event is not in the log, or is there and nobody says so. Either
 /// way another process finishes the replay; what it appends a second time is dropped as a repeat.
 #[test]
@@ -244,6 +254,11 @@ fn what_a_dead_api_left_between_decision_and_log_is_finished_by_another_over_kaf
     let (outcome, detail) = world.command("again", &replay(0, &with(event("a"), "team", json!("other"))));
     assert_eq!(outcome, "refused");
     assert!(detail.contains("replay-a"), "{detail}");
+    let (outcome, detail) = world.command("many", &discard(3_000));
+    assert_eq!(
+        (outcome.as_str(), detail.as_str()),
+        ("applied", "3000 records discarded, 0 were resolved before")
+    );
     world.produce_one(&event("b").to_string());
     let _api = api_process(&world);
     world.wait_until_received(5);

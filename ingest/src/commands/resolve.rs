@@ -9,6 +9,10 @@ use schemas::resolutions::{ResolutionRow, Resolved};
 use super::{CommandMaker, Effect, Place, Refusal};
 
 const TABLE: &str = "quarantine_resolutions";
+/// Records that one question to the store names: their ids travel in its address, which has a bound.
+const NAMED_MAX: usize = 100;
+/// Bytes that the name of a topic may have.
+const TOPIC_BYTES_MAX: usize = 249;
 const DECIDED: &str = include_str!("../../../schemas/clickhouse/queries/quarantine_decided.sql");
 
 /// What an earlier command decided about a record.
@@ -108,21 +112,16 @@ impl CommandMaker {
         records: impl Iterator<Item = &'a RecordId>,
     ) -> Result<Earlier, Refusal> {
         let records: Vec<&RecordId> = records.collect();
-        let mut topics: Vec<&str> = records.iter().map(|record| record.topic.as_str()).collect();
-        topics.sort_unstable();
-        topics.dedup();
-        let offsets: Vec<u64> = records.iter().map(|record| record.offset).collect();
-        let ids: Vec<String> = records.iter().map(ToString::to_string).collect();
-        let query = self.store.sequential(DECIDED);
-        let found: Vec<Decided> = self.store.block_on(
-            query
-                .param("topic", place.partition.topic.as_ref())
-                .param("offset", place.offset)
-                .param("record_topics", topics)
-                .param("record_offsets", offsets)
-                .param("records", ids)
-                .fetch_all(),
-        )?;
+        if let Some(odd) = records.iter().find(|record| record.topic.len() > TOPIC_BYTES_MAX) {
+            return Err(Refusal::Refused(format!(
+                "no topic has a name of {} bytes; a record is named by its topic, partition and offset",
+                odd.topic.len()
+            )));
+        }
+        let mut found: Vec<Decided> = Vec::new();
+        for records in records.chunks(NAMED_MAX) {
+            found.extend(self.decided_about(place, records)?);
+        }
         let mut earlier = Earlier::default();
         for decided in found {
             let is_confirmation = decided.state_name == "logged";
@@ -130,6 +129,24 @@ impl CommandMaker {
             map.entry(decided.record_id.clone()).or_insert(decided);
         }
         Ok(earlier)
+    }
+
+    fn decided_about(&self, place: &Place<'_>, records: &[&RecordId]) -> Result<Vec<Decided>, Refusal> {
+        let mut topics: Vec<&str> = records.iter().map(|record| record.topic.as_str()).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        let offsets: Vec<u64> = records.iter().map(|record| record.offset).collect();
+        let ids: Vec<String> = records.iter().map(ToString::to_string).collect();
+        let query = self.store.sequential(DECIDED);
+        Ok(self.store.block_on(
+            query
+                .param("topic", place.partition.topic.as_ref())
+                .param("offset", place.offset)
+                .param("record_topics", topics)
+                .param("record_offsets", offsets)
+                .param("records", ids)
+                .fetch_all(),
+        )?)
     }
 }
 
