@@ -16,6 +16,11 @@ impl Bounds {
     pub(crate) fn of(caller: &Caller) -> Self {
         Self { customers: caller.customers.clone(), teams: caller.teams.clone() }
     }
+
+    /// The bounds of what the service does on its own account and shows to nobody: none.
+    pub(crate) fn of_service() -> Self {
+        Self { customers: Vec::new(), teams: Vec::new() }
+    }
 }
 
 /// A bound value of a query.
@@ -26,6 +31,7 @@ pub(crate) enum Value {
     Texts(Vec<String>),
     Int(i64),
     Ints(Vec<i64>),
+    Unsigneds(Vec<u64>),
     Unsigned(u64),
 }
 

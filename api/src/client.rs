@@ -1,5 +1,7 @@
 //! A client of the API, for the command line. A problem document becomes an error that reads as a sentence.
 
+mod quarantine;
+
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,6 +16,8 @@ use crate::answers::{
     Minted, Models, Problem, Proof, Publishing, Quarantine, Revoked, Setting, Spend, Tokens,
 };
 use crate::audit::Report;
+
+pub use quarantine::OpenRecords;
 
 /// An answer has to begin within this time; an audit reads everything.
 const TIMEOUT: Duration = Duration::from_secs(900);

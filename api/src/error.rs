@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use ledger::reject::Reason;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -23,12 +24,40 @@ pub struct Problem {
     pub status: u16,
     /// What is wrong here, and what to do about it.
     pub detail: String,
+    /// Why an event would go to quarantine, from the closed list of reasons.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "reason_by_name")]
+    #[schema(value_type = Option<String>)]
+    pub reason: Option<Reason>,
     /// The parameter or field that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
     /// What the parameter may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
+}
+
+/// A reason on the wire: its name.
+mod reason_by_name {
+    use ledger::reject::Reason;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        reason: &Option<Reason>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        reason.map(Reason::name).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Reason>, D::Error> {
+        let name = Option::<String>::deserialize(deserializer)?;
+        name.map(|name| {
+            Reason::parse(&name).ok_or_else(|| D::Error::custom(format_args!("there is no reason `{name}`")))
+        })
+        .transpose()
+    }
 }
 
 impl Problem {
@@ -40,6 +69,7 @@ impl Problem {
             title: title.into(),
             status: status.as_u16(),
             detail: detail.into(),
+            reason: None,
             parameter: None,
             allowed: Vec::new(),
         }

@@ -19,7 +19,7 @@ mod units;
 
 mod completeness;
 mod entries;
-mod quarantine;
+pub mod quarantine;
 mod requests;
 mod spend;
 
@@ -40,15 +40,18 @@ pub mod first_token;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemas::judge::Judge;
 use schemas::log::Log;
 
-pub use router::router;
+pub use quarantine::replay::Chores;
+pub use router::{router, router_and_chores};
 
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {
     store: clickhouse::Client,
     log: Arc<dyn Log>,
+    judge: Option<Arc<dyn Judge>>,
     registry: prometheus::Registry,
     change_wait: Duration,
     intake_description: Option<utoipa::openapi::OpenApi>,
@@ -61,7 +64,14 @@ impl Api {
     /// An API over that store and log; `/metrics` shows all that the registry has.
     #[must_use]
     pub fn new(store: clickhouse::Client, log: Arc<dyn Log>, registry: prometheus::Registry) -> Self {
-        Self { store, log, registry, change_wait: CHANGE_WAIT, intake_description: None }
+        Self { store, log, judge: None, registry, change_wait: CHANGE_WAIT, intake_description: None }
+    }
+
+    /// The same API, which replays events of the quarantine that this judge finds in order.
+    #[must_use]
+    pub fn with_judge(mut self, judge: Arc<dyn Judge>) -> Self {
+        self.judge = Some(judge);
+        self
     }
 
     /// The same API, which waits for a change no longer than that.
@@ -90,7 +100,10 @@ pub mod answers {
         Comparison, Money, OtherDifference, PriceDifference, RowChange, Touches, UnitPrice,
     };
     pub use crate::models::{ModelRow, Models, Publishing};
-    pub use crate::quarantine::{Quarantine, Quarantined};
+    pub use crate::quarantine::bulk::{BulkResolved, Refused};
+    pub use crate::quarantine::record::{Quarantined, Resolution};
+    pub use crate::quarantine::resolve::Resolved;
+    pub use crate::quarantine::{Count, Quarantine};
     pub use crate::registries::accounts::{AccountVersion, Accounts};
     pub use crate::registries::markups::{MarkupVersion, Markups};
     pub use crate::registries::owners::{OwnerVersion, Owners};

@@ -20,6 +20,10 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     seconds: HistogramVec,
+    /// Records of the quarantine that were resolved through this process, by what became of them.
+    pub(crate) quarantine_resolved: IntCounterVec,
+    /// Replays that were not made, because the event would go to quarantine again, by reason.
+    pub(crate) quarantine_refused: IntCounterVec,
 }
 
 impl Metrics {
@@ -37,9 +41,25 @@ impl Metrics {
             ),
             &labels,
         )?;
+        let quarantine_resolved = IntCounterVec::new(
+            Opts::new(
+                "tollbook_quarantine_records_resolved_total",
+                "Records of the quarantine that were resolved through this process, by what became of them",
+            ),
+            &["state"],
+        )?;
+        let quarantine_refused = IntCounterVec::new(
+            Opts::new(
+                "tollbook_quarantine_replays_refused_total",
+                "Replays that were not made, because the event would go to quarantine again, by reason",
+            ),
+            &["reason"],
+        )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
-        Ok(Self { registry, requests, seconds })
+        registry.register(Box::new(quarantine_resolved.clone()))?;
+        registry.register(Box::new(quarantine_refused.clone()))?;
+        Ok(Self { registry, requests, seconds, quarantine_resolved, quarantine_refused })
     }
 }
 

@@ -14,13 +14,15 @@ impl Parameters {
     pub(crate) fn parse(uri: &Uri) -> Result<Self, Problem> {
         let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| Problem::parameter("", format!("the query string cannot be read: {error}")))?;
-        if let Some((name, _)) = pairs.iter().find(|(_, value)| value.is_empty()) {
-            return Err(Problem::parameter(
-                name,
-                format!("`{name}` is empty; give it a value or leave it out"),
-            ));
+        Self::of(pairs)
+    }
+
+    /// The same from a body's fields.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
+        match pairs.iter().find(|(_, value)| value.is_empty()) {
+            Some((name, _)) => Err(empty(name)),
+            None => Ok(Self(pairs)),
         }
-        Ok(Self(pairs))
     }
 
     /// Takes a parameter that is given at most once.
@@ -77,6 +79,10 @@ impl Parameters {
         let Some((name, _)) = self.0.into_iter().next() else { return Ok(()) };
         Err(Problem::parameter(&name, format!("there is no parameter `{name}` here")).allowed(known))
     }
+}
+
+fn empty(name: &str) -> Problem {
+    Problem::parameter(name, format!("`{name}` is empty; give it a value or leave it out"))
 }
 
 #[cfg(test)]

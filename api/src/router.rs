@@ -12,6 +12,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use schemas::caller::Scope;
+use schemas::judge::Judge;
 use schemas::log::Log;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -21,6 +22,7 @@ use crate::auth::{Gate, Tokens, require};
 use crate::commands::Sent;
 use crate::error::{PROBLEM_JSON, Problem};
 use crate::metrics::{Metrics, observe};
+use crate::quarantine::replay::Chores;
 use crate::store::{Limits, Store};
 use crate::{
     Api, audit, body, entries, health, metrics, models, openapi, operations, quarantine, registries,
@@ -35,12 +37,22 @@ const DETAIL_BYTES_MAX: usize = 4 * 1024;
 pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) log: Arc<dyn Log>,
+    pub(crate) judge: Option<Arc<dyn Judge>>,
     pub(crate) tokens: Tokens,
     pub(crate) sent: Sent,
     pub(crate) metrics: Metrics,
     pub(crate) audits: Arc<Semaphore>,
     pub(crate) change_wait: Duration,
     pub(crate) description: Arc<utoipa::openapi::OpenApi>,
+}
+
+impl Service {
+    /// What judges events that are sent again.
+    pub(crate) fn judge(&self) -> Result<Arc<dyn Judge>, Problem> {
+        self.judge.clone().ok_or_else(|| {
+            Problem::unavailable("this process takes no events, so it replays none; ask one that does")
+        })
+    }
 }
 
 /// The whole API. The routes of `intake` need the scope `ingest` and find the [`Caller`] in the request.
@@ -50,9 +62,18 @@ pub(crate) struct Service {
 /// # Errors
 /// Where the metrics cannot be registered, because the registry has others of their names.
 pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Error> {
+    router_and_chores(api, intake).map(|(router, _)| router)
+}
+
+/// The same, and what the API does besides answering calls.
+///
+/// # Errors
+/// As [`router`].
+pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Chores), prometheus::Error> {
     let service = Service {
         store: Store::new(api.store, Limits::default()),
         log: api.log,
+        judge: api.judge,
         tokens: Tokens::default(),
         sent: Sent::default(),
         metrics: Metrics::register(api.registry)?,
@@ -68,7 +89,14 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/markups", get(registries::markups::list))
         .route("/v1/accounts", get(registries::accounts::list))
-        .route("/v1/owners", get(registries::owners::list));
+        .route("/v1/owners", get(registries::owners::list))
+        .route("/v1/quarantine/{id}", get(quarantine::show))
+        .route("/v1/quarantine/{id}/raw", get(quarantine::raw));
+    let resolving = Router::new()
+        .route("/v1/quarantine/replay", post(quarantine::bulk::replay))
+        .route("/v1/quarantine/discard", post(quarantine::bulk::discard))
+        .route("/v1/quarantine/{id}/replay", post(quarantine::resolve::replay))
+        .route("/v1/quarantine/{id}/discard", post(quarantine::resolve::discard));
     let administering = Router::new()
         .route("/v1/models", post(models::publish))
         .route("/v1/markups", post(registries::markups::set))
@@ -90,8 +118,10 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .filter(Router::has_routes)
         .map(|routes| gated(routes.with_state(()), &[Scope::Ingest]))
         .unwrap_or_default();
-    Ok(open
+    let chores = Chores(service.clone());
+    let router = open
         .merge(gated(reading, &[Scope::Read]))
+        .merge(gated(resolving, &[Scope::Ingest]))
         .merge(gated(administering, &[Scope::Admin]))
         .merge(intake)
         .fallback(no_route)
@@ -101,7 +131,8 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(problems_only))
-        .with_state(service))
+        .with_state(service);
+    Ok((router, chores))
 }
 
 async fn no_route() -> Problem {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ::api::Chores;
 use anyhow::Context;
 use clap::Args;
 use ingest::append::KafkaLog;
@@ -37,24 +38,27 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);
     let schemas =
         Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
-    let router = router(client, log, &options.kafka.topic, schemas, registry)?;
+    let (router, chores) = router(client, log, &options.kafka.topic, schemas, registry)?;
+    runtime.spawn(chores.run());
     let signals = log::Signals::listen(&runtime)?;
     let listener = listen(&runtime, options.listen)?;
     println!("Tollbook's API is at http://{}", options.listen);
     runtime.block_on(serve(listener, router, signals))
 }
 
-/// The API with the intake.
+/// The API with the intake, and what it does besides answering calls.
 pub(crate) fn router(
     client: clickhouse::Client,
     log: Arc<dyn Log>,
     topic: &str,
     schemas: Arc<Registry>,
     registry: prometheus::Registry,
-) -> anyhow::Result<axum::Router> {
-    let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic, schemas));
-    let api = ::api::Api::new(client, log, registry).with_intake_description(ingest::intake::openapi());
-    Ok(::api::router(api, Some(intake))?)
+) -> anyhow::Result<(axum::Router, Chores)> {
+    let intake = ingest::intake::Intake::new(log.clone(), topic, schemas);
+    let api = ::api::Api::new(client, log, registry)
+        .with_judge(Arc::new(intake.clone()))
+        .with_intake_description(ingest::intake::openapi());
+    Ok(::api::router_and_chores(api, Some(ingest::intake::router(intake)))?)
 }
 
 /// Takes the address.

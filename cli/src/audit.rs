@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
+use crate::repair;
 use crate::service::ServiceOptions;
 
 /// Options of `tollbook audit`.
@@ -13,6 +14,8 @@ pub(crate) struct Options {
     format: Format,
     #[command(flatten)]
     service: ServiceOptions,
+    #[command(flatten)]
+    repair: repair::Options,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -21,8 +24,11 @@ enum Format {
     Json,
 }
 
-/// Prints the report; fails where it is not clean.
+/// Prints the report; fails where it is not clean. Or repairs.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    if options.repair.repair {
+        return repair::run(&options.repair, options.service.data());
+    }
     let service = options.service.connect()?;
     let report = service.runtime.block_on(service.client.audit())?;
     match options.format {

@@ -20,6 +20,7 @@ mod prices;
 mod probe;
 mod quarantine;
 mod registries;
+mod repair;
 mod request;
 mod service;
 mod spend;
@@ -77,10 +78,10 @@ enum Command {
     Spend(spend::Options),
     /// Prove one request: its attempts, quantities, prices and amounts
     Request(request::Options),
-    /// Check the trial balance of everything posted
-    Audit(audit::Options),
-    /// Look at the records that were not posted
-    Quarantine(quarantine::Options),
+    /// Check the trial balance of everything posted, or repair what keeps a worker from going on
+    Audit(Box<audit::Options>),
+    /// Look at the records that were not posted, send them again, or let them go
+    Quarantine(Box<quarantine::Options>),
     /// Mint, list and revoke API tokens
     Tokens(tokens::Options),
     /// Send realistic traffic, and check that the ledger finds in it what it must

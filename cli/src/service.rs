@@ -1,6 +1,6 @@
 //! The running Tollbook that a command talks to: by --url and --token, else where `up` left them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::api::client::Client;
 use anyhow::Context;
@@ -33,6 +33,11 @@ pub(crate) struct Service {
 }
 
 impl ServiceOptions {
+    /// The data folder of `up`.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// The client of the service.
     ///
     /// # Errors

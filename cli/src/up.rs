@@ -86,7 +86,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         schemas: schemas.clone(),
     };
     let workers = Workers::start(&shared)?;
-    let router = api::router(client, log, &options.kafka.topic, schemas, registry)?;
+    let (router, chores) = api::router(client, log, &options.kafka.topic, schemas, registry)?;
+    runtime.spawn(chores.run());
     let signals = log::Signals::listen(&runtime)?;
     let serving = runtime.spawn(api::serve(listener, router, signals.clone()));
     println!("Tollbook is up at http://{}; its data is in {}", options.listen, options.data.display());

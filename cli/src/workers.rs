@@ -4,19 +4,25 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use ingest::book::Books;
+use ingest::append::{JournalLog, KafkaLog};
+use ingest::book::{Books, wall_clock};
 use ingest::commands::CommandMaker;
 use ingest::events::EventMaker;
 use ingest::metrics::Metrics;
 use ingest::registry::Registry;
+use ingest::repair;
 use ingest::source::embedded::{Embedded, OldWriters};
 use ingest::source::kafka::{self, Kafka};
 use ingest::source::{self, Source};
 use ingest::store::Store;
 use ingest::worker::{self, Health, Parts};
 use journal::Journal;
-use schemas::log::COMMANDS_TOPIC;
+use schemas::log::{COMMANDS_TOPIC, Log};
+
+/// Between two looks whether the command log is carried out.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the workers read.
 #[derive(Clone, Debug)]
@@ -76,6 +82,7 @@ impl Workers {
             spawn("commands", shared.config.clone(), commands)?,
             spawn("usage", shared.config.clone(), usage)?,
         ];
+        shared.record_repairs(stop.clone())?;
         Ok(Self { stop, usage: usage_health, commands: commands_health, threads })
     }
 
@@ -106,13 +113,24 @@ impl Workers {
 }
 
 impl Shared {
+    /// Adds to the command log the repairs that it did not take when they were made, beside the workers.
+    fn record_repairs(&self, stop: Arc<AtomicBool>) -> std::io::Result<()> {
+        let (source, store) = (self.log.clone(), self.store.clone());
+        let recording = move || {
+            if let Err(error) = record_repairs(&source, &store, &stop) {
+                tracing::warn!(
+                    "Repairs are not in the command log yet; the next start tries again: {error:#}"
+                );
+            }
+        };
+        std::thread::Builder::new().name("record-repairs".into()).spawn(recording).map(drop)
+    }
+
     fn open(&self, topic: &str) -> Box<dyn Fn() -> Result<Box<dyn Source>, source::Error> + Send> {
         let topic = topic.to_owned();
         match self.log.clone() {
-            LogSource::Kafka(mut config) => {
-                if topic == COMMANDS_TOPIC {
-                    config.group = format!("{}.commands", config.group);
-                }
+            LogSource::Kafka(config) => {
+                let config = if topic == COMMANDS_TOPIC { of_commands(&config) } else { config };
                 Box::new(move || Ok(Box::new(Kafka::join(&config, &topic)?)))
             }
             LogSource::Embedded(journal, old_writers) => {
@@ -120,6 +138,34 @@ impl Shared {
             }
         }
     }
+}
+
+/// Waits until every command that may be in the log already is carried out: a repair that no command records then is
+/// in none.
+fn record_repairs(source: &LogSource, store: &Store, stop: &AtomicBool) -> anyhow::Result<()> {
+    let books = Books::new(store.clone());
+    let started_at = wall_clock();
+    let repairs = loop {
+        let repairs = repair::unrecorded(store)?;
+        if repairs.is_empty() || stop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if books.sight()?.as_of > started_at.0 {
+            break repairs;
+        }
+        std::thread::sleep(LOOK);
+    };
+    let log: Box<dyn Log> = match source {
+        LogSource::Kafka(config) => Box::new(KafkaLog::new(config, &[COMMANDS_TOPIC])?),
+        LogSource::Embedded(journal, _) => Box::new(JournalLog::new(journal.clone(), COMMANDS_TOPIC)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(repair::record(log.as_ref(), &repairs)).map_err(anyhow::Error::msg)
+}
+
+/// The same cluster, read by the group of the command log.
+pub(crate) fn of_commands(config: &kafka::Config) -> kafka::Config {
+    kafka::Config { group: format!("{}.commands", config.group), ..config.clone() }
 }
 
 fn spawn<M: ingest::batch::Maker>(

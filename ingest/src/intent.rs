@@ -10,7 +10,9 @@ pub const METADATA_BYTES_MAX: usize = 4096;
 /// other rows takes the next number.
 pub const DECODER: u32 = 2;
 
-const FORMAT: u32 = 1;
+/// Formats: a batch of holes alone was unknown to the first, which would take it for closed.
+const FORMAT: u32 = 2;
+const FORMAT_BEFORE_HOLES: u32 = 1;
 
 /// One batch of a partition: `[first, next)` and what its outcome depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct Intent {
     pub first: u64,
     /// Where the next batch begins.
     pub next: u64,
-    /// Records in the batch; 0 for an empty intent, which only says how far the partition is.
+    /// Records in the batch; 0 also where every offset of it is a hole.
     pub count: u64,
     /// The last record of the batch.
     pub last: Option<Mark>,
@@ -81,7 +83,7 @@ impl Intent {
     #[must_use]
     pub fn metadata(&self) -> String {
         let wire = Wire {
-            tollbook: FORMAT,
+            tollbook: if self.count == 0 && !self.is_empty() { FORMAT } else { FORMAT_BEFORE_HOLES },
             next: self.next,
             count: self.count,
             last: self.last,
@@ -119,6 +121,12 @@ impl Intent {
         })
     }
 
+    /// Whether it names no offset, and only says how far the partition is.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.first == self.next
+    }
+
     /// The mark that the batch after this one names as the record before it.
     #[must_use]
     pub fn mark_after(&self) -> Option<Mark> {
@@ -152,9 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_holes_alone_is_not_empty_and_names_the_format_that_knows_it() {
+        let holes = Intent { first: 4, next: 6, count: 0, last: None, ..intent() };
+        assert!(!holes.is_empty() && holes.metadata().contains("\"tollbook\":2"), "{}", holes.metadata());
+        assert_eq!(Intent::parse(4, &holes.metadata()).unwrap(), holes);
+        let empty = Intent { next: 4, ..holes };
+        assert!(empty.is_empty() && empty.metadata().contains("\"tollbook\":1"), "{}", empty.metadata());
+    }
+
+    #[test]
     fn foreign_metadata_is_told_from_a_later_format() {
         assert!(matches!(Intent::parse(0, ""), Err(Error::Foreign(_))));
         assert!(matches!(Intent::parse(0, "connect-cluster"), Err(Error::Foreign(_))));
-        assert!(matches!(Intent::parse(0, "{\"tollbook\":2}"), Err(Error::Later(2))));
+        assert!(matches!(Intent::parse(0, "{\"tollbook\":3}"), Err(Error::Later(3))));
     }
 }

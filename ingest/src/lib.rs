@@ -15,6 +15,7 @@ pub mod progress;
 pub mod quarantine;
 pub mod recover;
 pub mod registry;
+pub mod repair;
 pub mod source;
 pub mod store;
 pub mod worker;

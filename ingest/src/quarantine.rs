@@ -12,8 +12,9 @@ use crate::source::{Record, Truncated};
 /// Bytes that are kept of a record that is larger than an event may be.
 const RAW_BYTES_MAX: usize = 64 * 1024;
 
-/// Appends the record to the quarantine. Secrets are redacted first, whatever the reason; length and digest are
-/// those of the record as it was sent.
+/// Appends the record to the quarantine. Secrets are redacted first, whatever the reason, also from what others say
+/// of it: the header that names its encoding, and the detail, which may quote either. Its key is not kept. Length and
+/// digest are those of the record as it was sent.
 pub fn push(
     rows: &mut Quarantine,
     decoder: &Decoder,
@@ -46,7 +47,7 @@ pub fn push(
         log_time: record.log_time,
         recorded_at,
         reason,
-        detail,
+        detail: &redact_text(detail),
         event_id: peeked.event_id.as_deref().unwrap_or_default(),
         customer: peeked.customer.as_deref().unwrap_or_default(),
         team: peeked.team.as_deref().unwrap_or_default(),
@@ -56,4 +57,39 @@ pub fn push(
         raw_sha256: whole.sha256,
         redacted: record.redacted || *redacted != *value,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::columns::Table;
+
+    use super::*;
+
+    const SECRET: &str = "sk-ant-0123456789abcdefghij";
+
+    /// The bytes that go to the store of a record with that content type, rejected with that detail.
+    fn kept(value: &str, content_type: &str, detail: &str) -> String {
+        let record = Record {
+            offset: 0,
+            log_time: Millis(0),
+            value: Some(value.as_bytes()),
+            content_type: Some(content_type),
+            redacted: false,
+            truncated: None,
+        };
+        let mut rows = Quarantine::default();
+        let origin = Origin { topic: "usage.events", partition: 0, offset: 0, ordinal: 0 };
+        push(&mut rows, &Decoder::new().unwrap(), origin, &record, Millis(0), Reason::Decode, detail);
+        String::from_utf8_lossy(&rows.take_block(Millis(0)).concat()).into_owned()
+    }
+
+    #[test]
+    fn a_credential_is_kept_neither_from_the_value_nor_from_a_header_nor_from_what_is_said_of_them() {
+        let value = format!("{{\"event_id\":\"{SECRET}\",\"customer\":\"{SECRET}\"");
+        let content_type = format!("application/{SECRET}");
+        let detail = format!("there is no content type `application/{SECRET}`");
+        let kept = kept(&value, &content_type, &detail);
+        assert!(!kept.contains("sk-ant"), "{kept}");
+        assert!(kept.contains("there is no content type `application/[redacted]`"), "{kept}");
+    }
 }

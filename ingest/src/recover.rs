@@ -3,15 +3,18 @@
 //! code whoever left it open. Never sends before reading back.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use ledger::event::Millis;
+use schemas::log::COMMANDS_TOPIC;
 
 use crate::batch::{Chosen, Held, MakeError, Maker};
 use crate::fault;
 use crate::intent::{self, Intent, Mark};
+use crate::repair::{REMEDY_STORE, remedy_recreated};
 use crate::source::{
-    self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Source, digest,
+    self, AnnounceError, Announcement, Announcer, Bounds, Committed, Partition, Records, Source, digest,
 };
 use crate::store::{self, Closed, Refusal, Rows, Scope, Store};
 use crate::worker::chain;
@@ -45,15 +48,51 @@ pub enum Error {
     #[error("{0} was revoked during recovery")]
     Revoked(Partition),
     /// Log and ledger disagree in a way that going on would lose or double something.
-    #[error(
-        "{partition}: {what}; nothing was changed: compare `tollbook audit` with the log before you go on"
-    )]
+    #[error("{partition}: {what}; nothing was changed. {remedy}")]
     Refused {
         /// The partition.
         partition: Partition,
         /// What was seen.
         what: String,
+        /// The way out.
+        remedy: Remedy,
     },
+}
+
+/// The way out where log and ledger disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// A repair sets the group to where the ledger ends, or closes what is lost.
+    Repair,
+    /// The log is another one.
+    OtherLog {
+        /// Whether it is the command log, whose name is fixed.
+        is_of_commands: bool,
+        /// Where the ledger, or the announced batch, ends.
+        reaches: u64,
+    },
+    /// The store is another one.
+    OtherStore,
+    /// The version is not the one that wrote the intent.
+    OtherVersion,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Repair => {
+                "Stop the workers and run `tollbook audit --repair`, which shows what group, ledger and log say, \
+                 proposes what to do, and records it"
+            }
+            Self::OtherLog { is_of_commands, reaches } => {
+                let remedy = remedy_recreated(*is_of_commands, Some(*reaches));
+                return write!(formatter, "The way out: {remedy}");
+            }
+            Self::OtherStore => return write!(formatter, "The way out: {REMEDY_STORE}"),
+            Self::OtherVersion => "Start the version that wrote it, or a later one",
+        };
+        formatter.write_str(text)
+    }
 }
 
 /// What did not answer.
@@ -177,22 +216,23 @@ impl<M: Maker> Recovery<'_, M> {
             Intent::parse(offset, &metadata).map_err(|error| self.unreadable(offset, closed, &error))?;
         let bounds = source.bounds(self.partition).map_err(|error| self.again(error))?;
         if bounds.end < intent.next {
-            return Err(self.refused(format!(
+            let what = format!(
                 "the log ends at offset {}, but the batch [{offset}, {}) was announced: the topic was recreated or has lost records",
                 bounds.end, intent.next
-            )));
+            );
+            return Err(self.refused(what, self.other_log(intent.next)));
         }
         let posted = closed.map(|closed| closed.reaches);
         self.nothing_beyond(&intent)?;
-        let is_closed = intent.count == 0 || posted == Some(intent.next);
+        let is_closed = intent.is_empty() || posted == Some(intent.next);
         match posted {
             Some(next) if next != intent.next && next != intent.first => Err(self.refused(format!(
                 "the ledger's batches reach offset {next}, the announced batch is [{offset}, {}): the committed offset was reset or overwritten",
                 intent.next
-            ))),
+            ), Remedy::Repair)),
             None if intent.before.is_some() => Err(self.refused(format!(
                 "offset {offset} is committed with records before it, and the ledger has no batch of this partition: the store was emptied or is another one"
-            ))),
+            ), Remedy::OtherStore)),
             _ if is_closed => {
                 let before = intent.mark_after();
                 self.same_log(source, bounds, before)?;
@@ -209,12 +249,13 @@ impl<M: Maker> Recovery<'_, M> {
     fn nothing_beyond(&self, intent: &Intent) -> Result<(), Error> {
         let highest = self.store.highest(self.partition, intent.next).map_err(|error| self.again(error))?;
         if highest > intent.next {
-            return Err(self.refused(format!(
+            let what = format!(
                 "the ledger holds offset {}, beyond the announced batch [{}, {})",
                 highest - 1,
                 intent.first,
                 intent.next
-            )));
+            );
+            return Err(self.refused(what, Remedy::Repair));
         }
         Ok(())
     }
@@ -223,13 +264,21 @@ impl<M: Maker> Recovery<'_, M> {
     fn never_announced(&self, source: &dyn Source, closed: Option<Closed>) -> Result<Position, Error> {
         let highest = self.store.highest(self.partition, 0).map_err(|error| self.again(error))?;
         let known = closed.map_or(0, |closed| closed.reaches).max(highest);
+        let Bounds { low, end } = source.bounds(self.partition).map_err(|error| self.again(error))?;
+        if known > end {
+            let what = format!(
+                "the ledger holds records up to offset {}, but the log ends at {end} and no offset is committed: the topic was recreated",
+                known - 1
+            );
+            return Err(self.refused(what, self.other_log(known)));
+        }
         if known > 0 {
-            return Err(self.refused(format!(
+            let what = format!(
                 "the ledger holds records up to offset {}, but no offset is committed: the topic was recreated, the group is another one, or its offsets expired",
                 known - 1
-            )));
+            );
+            return Err(self.refused(what, Remedy::Repair));
         }
-        let Bounds { low, .. } = source.bounds(self.partition).map_err(|error| self.again(error))?;
         Ok(Position::Closed { next: low, before: None })
     }
 
@@ -244,7 +293,7 @@ impl<M: Maker> Recovery<'_, M> {
                 "the log's record at offset {} is {}, not the one that was posted: the topic was recreated and has grown past the committed offset",
                 mark.offset,
                 if found.is_some() { "another one" } else { "gone" }
-            ))),
+            ), self.other_log(mark.offset.saturating_add(1)))),
         }
     }
 
@@ -362,9 +411,17 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     fn read_again(&self, source: &dyn Source, intent: Intent) -> Result<Chosen, Error> {
+        if intent.count == 0 {
+            // Nothing but holes: whoever announced it has read past them.
+            let records = Records::default();
+            return Ok(Chosen { partition: self.partition.clone(), epoch: self.epoch, intent, records });
+        }
         let last = intent.last.map_or(intent.next.saturating_sub(1), |mark| mark.offset);
         let records = source.read(self.partition, intent.first, last).map_err(|error| match error {
-            source::Error::Overtaken { .. } => self.refused(error.to_string()),
+            source::Error::Overtaken { low, .. } => self.refused(
+                format!("of the announced batch [{}, {}), the log has nothing before offset {low} any more: retention overtook it", intent.first, intent.next),
+                Remedy::Repair,
+            ),
             error => self.again(error),
         })?;
         let found = u64::try_from(records.len()).unwrap_or(u64::MAX);
@@ -375,7 +432,7 @@ impl<M: Maker> Recovery<'_, M> {
         if found != intent.count || !same_last {
             let partition = self.partition.clone();
             let error = source::Error::Changed { partition, last, wanted: intent.count, found };
-            return Err(self.refused(error.to_string()));
+            return Err(self.refused(error.to_string(), self.other_log(intent.next)));
         }
         Ok(Chosen { partition: self.partition.clone(), epoch: self.epoch, intent, records })
     }
@@ -418,11 +475,19 @@ impl<M: Maker> Recovery<'_, M> {
         let reach = closed.map_or("has no batch of this partition".to_owned(), |closed| {
             format!("reaches offset {}", closed.reaches)
         });
-        self.refused(format!("offset {offset} is committed and the ledger {reach}, but {error}"))
+        let remedy = match error {
+            intent::Error::Foreign(_) => Remedy::Repair,
+            intent::Error::Later(_) => Remedy::OtherVersion,
+        };
+        self.refused(format!("offset {offset} is committed and the ledger {reach}, but {error}"), remedy)
     }
 
-    fn refused(&self, what: String) -> Error {
-        Error::Refused { partition: self.partition.clone(), what }
+    fn refused(&self, what: String, remedy: Remedy) -> Error {
+        Error::Refused { partition: self.partition.clone(), what, remedy }
+    }
+
+    fn other_log(&self, reaches: u64) -> Remedy {
+        Remedy::OtherLog { is_of_commands: &*self.partition.topic == COMMANDS_TOPIC, reaches }
     }
 
     fn again(&self, cause: impl Into<Cause>) -> Error {

@@ -31,6 +31,8 @@ const HOLD_AFTER: Duration = Duration::from_secs(5);
 /// Pause before a recovery that did not succeed is tried again; doubled up to the maximum.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How long leaving the group may take.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 /// A batch of usage is not chosen when the command log was last seen carried out to its end longer ago than this.
 pub const SIGHT_AGE_MS_MAX: i64 = 30_000;
 
@@ -135,12 +137,33 @@ enum Job<M: Maker> {
 pub fn run<M: Maker>(config: &Config, parts: &Parts<M>) -> Result<(), Error> {
     loop {
         let mut source = (parts.open)()?;
-        match serve(config, parts, source.as_mut()) {
+        let ended = serve(config, parts, source.as_mut());
+        leave(source);
+        match ended {
             Err(Error::Recover(recover::Error::Rejoin(partition))) => {
                 tracing::warn!(kafka.partition = %partition, "Leaving the group: an intent has no answer");
             }
             ended => return ended,
         }
+    }
+}
+
+/// Leaves the group, so that another worker need not wait for the session to time out. A broker that does not answer
+/// keeps nobody from ending.
+fn leave(source: Box<dyn Source>) {
+    let (done, left) = mpsc::channel();
+    let leaving = move || {
+        drop(source);
+        let _ = done.send(());
+    };
+    let is_left = match std::thread::Builder::new().name("leave".into()).spawn(leaving) {
+        Ok(_) => left.recv_timeout(LEAVE_DEADLINE).is_ok(),
+        Err(_) => false,
+    };
+    if !is_left {
+        tracing::warn!(
+            "The group is not left after {LEAVE_DEADLINE:?}: its other members wait until the session times out"
+        );
     }
 }
 
@@ -270,6 +293,9 @@ impl<M: Maker> Consumer<'_, M> {
         for (partition, records) in self.inbox.records.drain() {
             self.lanes.take(&partition, &records);
         }
+        for (partition, offset) in self.inbox.reached.drain() {
+            self.lanes.reach(&partition, offset);
+        }
         let mut since = None;
         for change in std::mem::take(&mut self.inbox.changes) {
             match change {
@@ -307,6 +333,7 @@ impl<M: Maker> Consumer<'_, M> {
                 Ok(ready) => {
                     // What was read from an earlier position is read again.
                     self.inbox.records.remove(partition);
+                    self.inbox.reached.remove(partition);
                     self.source.start(partition, ready.next)?;
                     self.lanes.add(partition, epoch, ready.next, ready.before);
                     self.send(Job::State(partition.clone(), ready.state))?;
@@ -527,7 +554,12 @@ impl<M: Maker> Consumer<'_, M> {
             &self.parts.metrics,
         );
         self.parts.health.set(match told {
-            Err(trouble) => Some(trouble),
+            Err(trouble) => {
+                if self.parts.health.trouble().as_ref() != Some(&trouble) {
+                    tracing::warn!("Progress cannot be told: {trouble}");
+                }
+                Some(trouble)
+            }
             Ok(()) if self.sight_is_fresh() => None,
             Ok(()) => Some(format!(
                 "the command log has not been seen carried out to its end for {} s, so usage waits: is its worker up?",

@@ -17,6 +17,8 @@ use crate::{Cursor, Error, Journal, NewRecord, folder};
 pub(crate) struct Disk {
     has_no_room: AtomicBool,
     fails_to_sync: AtomicBool,
+    /// Nothing is lost with this file, and the test opens many.
+    only_pretends_to_sync: AtomicBool,
     recorded: Mutex<Vec<Operation>>,
 }
 
@@ -40,12 +42,13 @@ impl Disk {
         Ok(())
     }
 
-    pub(crate) fn before_sync(&self) -> io::Result<()> {
+    /// Tells whether the file is really to be synced.
+    pub(crate) fn before_sync(&self) -> io::Result<bool> {
         if self.fails_to_sync.load(Ordering::SeqCst) {
             return Err(io::Error::other("the disk has gone"));
         }
         self.recorded.lock().push(Operation::Sync);
-        Ok(())
+        Ok(!self.only_pretends_to_sync.load(Ordering::SeqCst))
     }
 
     fn check_room(&self) -> io::Result<()> {
@@ -173,6 +176,86 @@ fn power_lost_at_any_write_keeps_what_was_acknowledged() {
             committed.map(|cursor| cursor.map_or(0, |(_, metadata)| metadata.parse::<u64>().unwrap()));
         assert_eq!(metadata[0], metadata[1], "power loss {point}, after operation {crash}");
         assert!(metadata[0] >= cursor, "power loss {point}, after operation {crash}");
+    }
+}
+
+/// Goal: the accepted appends survive wherever in a write the process or the machine stops, byte by byte.
+/// Method: of the transaction of one append, cut each write short at every byte near its ends and at many between
+/// them, with everything before it written and nothing after it. Open and compare.
+#[test]
+fn a_write_that_is_cut_short_at_any_byte_keeps_what_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let failure = Arc::<SyncFailure>::default();
+    let journal = open_on(folder.path(), &failure);
+    for round in 0..5 {
+        journal.append("events", 0, numbered(round * 4, 4)).unwrap();
+    }
+    let acknowledged = failure.disk.recorded.lock().len();
+    journal.append("events", 0, numbered(20, 4)).unwrap();
+    let history = failure.disk.recorded.lock().clone();
+    drop(journal);
+
+    let mut cuts = 0;
+    for place in acknowledged..history.len() {
+        let Operation::Write { offset, data } = &history[place] else { continue };
+        let mut before = Vec::new();
+        history[..place].iter().for_each(|operation| carry_out(&mut before, operation));
+        for length in lengths(data.len()) {
+            let mut image = before.clone();
+            write(&mut image, *offset, &data[..length]);
+            let left = tempfile::tempdir().unwrap();
+            std::fs::write(folder::data_file(left.path()), image).unwrap();
+            let reopened = open_on(left.path(), &pretending());
+            let end = reopened.end("events", 0).unwrap();
+            assert!(end == 20 || end == 24, "operation {place} cut at {length}: the end is {end}");
+            assert_holds(&reopened, end);
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 100, "only {cuts} cuts were tried");
+}
+
+fn pretending() -> Arc<SyncFailure> {
+    let failure = Arc::<SyncFailure>::default();
+    failure.disk.only_pretends_to_sync.store(true, Ordering::SeqCst);
+    failure
+}
+
+/// Each length near both ends, and every 499th between them.
+fn lengths(whole: usize) -> impl Iterator<Item = usize> {
+    const NEAR: usize = 12;
+    (0..=whole).filter(move |length| *length < NEAR || whole - length < NEAR || length % 499 == 0)
+}
+
+fn carry_out(image: &mut Vec<u8>, operation: &Operation) {
+    match operation {
+        Operation::Sync => {}
+        Operation::SetLen(len) => image.resize(usize::try_from(*len).unwrap(), 0),
+        Operation::Write { offset, data } => write(image, *offset, data),
+    }
+}
+
+/// A disk that loses what it had acknowledged is beyond any log. It must be told, never read as if it were whole.
+#[test]
+fn a_file_that_lost_its_tail_is_refused_and_never_read_as_if_it_were_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open_on(folder.path(), &Arc::default());
+    journal.append("events", 0, numbered(0, 200)).unwrap();
+    journal.close();
+    drop(journal);
+    let whole = std::fs::read(folder::data_file(folder.path())).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for part in 1..100 {
+        let left = tempfile::tempdir().unwrap();
+        std::fs::write(folder::data_file(left.path()), &whole[..used * part / 100]).unwrap();
+        let config = Config::new(left.path());
+        match Journal::open_on(config, &[("events", 2)], system_clock(), pretending()) {
+            Err(error) => assert!(matches!(error, Error::Store { .. } | Error::Io { .. }), "{error:?}"),
+            Ok(reopened) => match reopened.read("events", 0, 0, usize::MAX) {
+                Err(_) => {}
+                Ok(_) => assert_holds(&reopened, 200),
+            },
+        }
     }
 }
 

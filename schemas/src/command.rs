@@ -1,10 +1,16 @@
 //! Commands: the changes that go through the log, each small and typed. A name, a body, and parts where the body
 //! is larger than a message; what a command does is the worker's business.
 
+mod quarantine;
+mod repair;
+
 use serde::{Deserialize, Serialize};
 
 use crate::log::NewRecord;
 use crate::registries::{AccountText, MarkupText, OwnerText};
+
+pub use quarantine::{ConfirmReplays, LoggedReplay, RecordId, Resolution, ResolveQuarantine, ResolvedRecord};
+pub use repair::RecordRepair;
 
 /// Bytes of body text that one record carries at most; the rest travels in further parts.
 pub const PART_BYTES_MAX: usize = 512 * 1024;
@@ -19,6 +25,12 @@ pub enum Command {
     MintToken(MintToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
+    /// Records a repair that was made offline.
+    RecordRepair(RecordRepair),
+    /// Replays or discards records in quarantine.
+    ResolveQuarantine(ResolveQuarantine),
+    /// Says where the events of replays lie in the log.
+    ConfirmReplays(ConfirmReplays),
     /// Sets markups.
     SetMarkups(SetMarkups),
     /// Sets accounts.
@@ -123,6 +135,9 @@ impl Command {
             Self::PublishPrices(_) => "publish_prices",
             Self::MintToken(_) => "mint_token",
             Self::RevokeToken(_) => "revoke_token",
+            Self::RecordRepair(_) => "record_repair",
+            Self::ResolveQuarantine(_) => "resolve_quarantine",
+            Self::ConfirmReplays(_) => "confirm_replays",
             Self::SetMarkups(_) => "set_markups",
             Self::SetAccounts(_) => "set_accounts",
             Self::SetOwners(_) => "set_owners",
@@ -138,6 +153,9 @@ impl Command {
             Self::PublishPrices(body) => serde_json::to_string(body)?,
             Self::MintToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
+            Self::RecordRepair(body) => serde_json::to_string(body)?,
+            Self::ResolveQuarantine(body) => serde_json::to_string(body)?,
+            Self::ConfirmReplays(body) => serde_json::to_string(body)?,
             Self::SetMarkups(body) => serde_json::to_string(body)?,
             Self::SetAccounts(body) => serde_json::to_string(body)?,
             Self::SetOwners(body) => serde_json::to_string(body)?,
@@ -176,6 +194,9 @@ impl Command {
             "set_markups" => Self::SetMarkups(serde_json::from_str(body)?),
             "set_accounts" => Self::SetAccounts(serde_json::from_str(body)?),
             "set_owners" => Self::SetOwners(serde_json::from_str(body)?),
+            "record_repair" => Self::RecordRepair(serde_json::from_str(body)?),
+            "resolve_quarantine" => Self::ResolveQuarantine(serde_json::from_str(body)?),
+            "confirm_replays" => Self::ConfirmReplays(serde_json::from_str(body)?),
             other => {
                 return Err(Error::Malformed(serde::de::Error::custom(format_args!(
                     "there is no command `{other}` in this version; the tollbook that wrote it, or a later one, knows it"

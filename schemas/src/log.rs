@@ -14,6 +14,8 @@ pub const REDACTED_HEADER: &str = "tollbook-redacted";
 /// Header of a record that was cut short before it was logged, because it is larger than an event may be: the
 /// length of the whole in bytes, a space, and its SHA-256 in hexadecimal.
 pub const TRUNCATED_HEADER: &str = "tollbook-truncated";
+/// Header of a record that was sent again from quarantine: the `topic/partition/offset` that it replays.
+pub const REPLAYS_HEADER: &str = "tollbook-replays";
 /// Header that names the encoding of a record's value.
 pub const CONTENT_TYPE_HEADER: &str = "content-type";
 

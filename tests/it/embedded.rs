@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use journal::{Cursor, Journal};
+use reqwest::Method;
 use serde_json::Value;
 use tests::process::{Process, Recipe};
 use tests::{folder, ports, wait};
@@ -39,7 +41,7 @@ impl Embedded {
         embedded
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.process = up(&self.folder, self.port, &self.arguments);
     }
 
@@ -59,9 +61,9 @@ impl Embedded {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
 
-    /// A change over the API: status and answer.
-    pub(crate) fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let request = self.http.post(self.url(path)).bearer_auth(self.token()).json(body);
+    /// A call with a JSON body: status and answer.
+    pub(crate) fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.request(method, self.url(path)).bearer_auth(self.token()).json(body);
         self.runtime
             .block_on(async {
                 let answer = request.send().await?;
@@ -88,7 +90,7 @@ impl Embedded {
 
     /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.
     /// Answers how many times it had to be.
-    fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
+    pub(crate) fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
         let mut again = 0;
         for body in bodies {
             while !self.try_send(body) {
@@ -137,6 +139,14 @@ impl Embedded {
             assert_eq!(row["attempts"], sum.attempts, "{row}");
         }
         assert!(truth.by_model.is_empty(), "models without a row: {:?}", truth.by_model.keys());
+    }
+
+    fn wait_until_posted(&self, attempts: u64) {
+        wait::until("the events in the ledger", PATIENCE, || {
+            let spend = self.get("/v1/spend?from=2026-11-01&to=2026-12-01&quantities=false");
+            Ok((spend["rows"][0]["attempts"] == attempts).then_some(()))
+        })
+        .unwrap();
     }
 
     pub(crate) fn publish_prices(&self) {
@@ -213,6 +223,45 @@ fn ten_kills_of_the_embedded_engine_alone_lose_and_double_nothing() {
         }
     }
     embedded.assert_holds(truth);
+}
+
+/// The cursor is wiped while nothing runs: `up` says how to get out, and afterwards goes on where the ledger ends.
+#[test]
+fn a_wiped_cursor_of_the_embedded_log_is_refused_and_repaired() {
+    let mut embedded = Embedded::start();
+    embedded.publish_prices();
+    let (all, truth) = bodies(Config { count: 400, ..Config::default() });
+    embedded.send(&all[..1], |_| ());
+    embedded.wait_until_posted(u64::try_from(EVENTS_PER_REQUEST).unwrap());
+    embedded.process.terminate().unwrap();
+    assert!(embedded.process.wait(PATIENCE).unwrap().success());
+
+    let journal = Journal::open(journal::Config::new(embedded.folder.path().join("log")), &[]).unwrap();
+    journal.commit("tollbook", vec![Cursor::new("usage.events", 0, 7, "")]).unwrap();
+    journal.close();
+    drop(journal);
+    embedded.restart();
+    let line = embedded.process.wait_for_line("The worker ends", PATIENCE).unwrap();
+    assert!(line.contains("tollbook audit --repair"), "{line}");
+    assert!(!embedded.process.wait(PATIENCE).unwrap().success());
+
+    let data = embedded.folder.path().to_str().unwrap();
+    let library = folder::fetched().join("engine/libchdb.so");
+    let said = Recipe::tollbook("audit")
+        .unwrap()
+        .arguments(["--repair", "--yes", "--actor", "ana", "--data", data])
+        .arguments(["--library", library.to_str().unwrap()])
+        .run(PATIENCE)
+        .unwrap()
+        .success()
+        .unwrap();
+    assert!(said.contains("repair: set the group to offset 200"), "{said}");
+    embedded.restart();
+    embedded.wait_until_ready();
+    embedded.send(&all[1..], |_| ());
+    embedded.wait_until_posted(truth.accepted);
+    let report = embedded.get("/v1/audit");
+    assert_eq!(report["clean"], true, "{report}");
 }
 
 /// Every acknowledged event is in the ledger once, whatever was under way when the process was killed. What the

@@ -1,6 +1,7 @@
 //! A contract, a customer's own row and a markup, published through the API and in effect from an exact instant: spend
 //! by each measure is the sum that a person does by hand.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests::wait;
 
@@ -28,7 +29,7 @@ fn row(id: &str, scope: Option<Value>, from: Option<&str>, input: &str, output: 
 }
 
 fn change(embedded: &Embedded, path: &str, body: &Value) -> Value {
-    let (status, answer) = embedded.post(path, body);
+    let (status, answer) = embedded.call(Method::POST, path, body);
     assert_eq!(status, 200, "{path}: {answer}");
     answer
 }
@@ -79,12 +80,13 @@ fn list_cost_and_charge_change_at_the_exact_instant_and_add_up_by_hand() {
     let second = json!({"percent": 25, "base": "list_cost", "per_request": "0.001", "effective_from": BEGIN,
         "fx": {"currency": "EUR", "rate": "0.9"}, "based_on": 1});
     change(&embedded, "/v1/markups", &markup(second.clone()));
-    let (status, refused) = embedded.post("/v1/markups", &markup(second));
+    let (status, refused) = embedded.call(Method::POST, "/v1/markups", &markup(second));
     assert_eq!(status, 409, "{refused}");
 
     for at in INSTANTS {
         for (name, owners) in [("acme", &[][..]), ("globex", &[("customer", "globex")])] {
-            let (status, answer) = embedded.post("/v1/events", &event(&format!("{name} {at}"), at, owners));
+            let (status, answer) =
+                embedded.call(Method::POST, "/v1/events", &event(&format!("{name} {at}"), at, owners));
             assert_eq!((status, &answer["accepted"]), (202, &json!(1)), "{answer}");
         }
     }
@@ -154,7 +156,7 @@ fn list_cost_and_charge_change_at_the_exact_instant_and_add_up_by_hand() {
         "/v1/owners",
         &json!({"key": "checkout", "customer": "initech", "effective_from": "2026-11-01T00:00:00Z"}),
     );
-    embedded.post("/v1/events", &event(&format!("acme {BEGIN}"), BEGIN, &[]));
+    embedded.call(Method::POST, "/v1/events", &event(&format!("acme {BEGIN}"), BEGIN, &[]));
     wait::until("the duplicate", PATIENCE, || {
         let report = embedded.get("/v1/audit");
         assert_eq!(report["clean"], true, "{report}");

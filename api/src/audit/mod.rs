@@ -5,6 +5,7 @@
 //! events are being posted.
 
 mod batches;
+mod losses;
 mod projections;
 
 use std::fmt;
@@ -22,6 +23,8 @@ use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::router::Service;
 use crate::store::chain;
+
+pub use losses::Loss;
 
 /// Seconds that one query of the audit may take.
 const SECONDS_MAX: u32 = 600;
@@ -48,6 +51,9 @@ pub struct Report {
     pub partitions: Vec<PartitionBalance>,
     /// Whether each projection agrees with the entries.
     pub projections: Vec<ProjectionBalance>,
+    /// What was lost before it was posted, and acknowledged: in balance, and not forgotten.
+    #[serde(default)]
+    pub losses: Vec<Loss>,
     /// What differs, in the order in which it was found; at most 100.
     pub differences: Vec<Difference>,
     /// Differences that are not listed.
@@ -136,6 +142,7 @@ pub async fn run(client: &Client) -> Result<Report, Error> {
     let mut report = Report { clean: true, ..Report::default() };
     batches::check(&auditor, &mut report).await?;
     projections::check(&auditor, &mut report).await?;
+    losses::list(&auditor, &mut report).await?;
     Ok(report)
 }
 
@@ -197,13 +204,20 @@ impl fmt::Display for Report {
             let state = if projection.clean { "agrees with the entries" } else { "DIFFERS from the entries" };
             writeln!(f, "projection {}: {state}", projection.projection)?;
         }
+        for loss in &self.losses {
+            writeln!(f, "acknowledged loss: {loss}")?;
+        }
         for difference in &self.differences {
             writeln!(f, "difference: {difference}")?;
         }
         if self.differences_more > 0 {
             writeln!(f, "and {} more differences", self.differences_more)?;
         }
-        write!(f, "{}", if self.clean { "clean" } else { "NOT CLEAN" })
+        match (self.clean, self.losses.len()) {
+            (false, _) => write!(f, "NOT CLEAN"),
+            (true, 0) => write!(f, "clean"),
+            (true, count) => write!(f, "clean, but for {count} acknowledged losses"),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod engine_process;
 mod entries;
 mod http;
 mod models;
+mod quarantine;
 mod registries;
 mod spend;
 mod world;

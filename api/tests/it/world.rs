@@ -1,7 +1,7 @@
 //! What a test starts with: a migrated store, a log whose worker is played by the test, and the API's router.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use schemas::command::{Command, Envelope};
+use ledger::event::Millis;
+use schemas::caller::Caller;
+use schemas::command::{Command, Envelope, Resolution};
+use schemas::event::{Arena, Decoder, Error, Record};
+use schemas::judge::{Accepted, Judge, Rejected, Sent, Unavailable, Verdicts};
 use schemas::log::{self, COMMANDS_TOPIC, Log, NewRecord, Position, USAGE_TOPIC};
 use schemas::queries;
 use schemas::registries::{Change, Stored, apply};
@@ -39,7 +43,8 @@ impl World {
         let client = engine.client();
         schemas::migrate::migrate(&client).await?;
         let worker = Arc::new(Worker::new(client.clone()));
-        let api = api::Api::new(client.clone(), worker.clone(), prometheus::Registry::new());
+        let api = api::Api::new(client.clone(), worker.clone(), prometheus::Registry::new())
+            .with_judge(Arc::new(Decoding(Decoder::new()?)));
         let router = api::router(api, Some(intake()))?;
         let mut world = Self { client, router, worker, admin: String::new(), engine };
         world.admin = world.token("admin", &["admin"], &[], &[]).await?;
@@ -61,6 +66,13 @@ impl World {
     pub(crate) fn waiting(self, wait: Duration) -> Result<Self> {
         let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new());
         Ok(Self { router: api::router(api.with_change_wait(wait), None)?, ..self })
+    }
+
+    /// What such an API does besides answering calls.
+    pub(crate) fn chores(&self) -> Result<api::Chores> {
+        let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new())
+            .with_judge(Arc::new(Decoding(Decoder::new()?)));
+        Ok(api::router_and_chores(api, None)?.1)
     }
 
     /// Puts a token into the store, as the migration does with the first one, and answers its text.
@@ -248,6 +260,38 @@ fn hash_text(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Judges events by decoding them, as if they were logged in November 2026.
+#[derive(Debug)]
+struct Decoding(Decoder);
+
+impl Judge for Decoding {
+    fn topic(&self) -> &str {
+        USAGE_TOPIC
+    }
+
+    fn judge<'a>(&'a self, _: &'a Caller, events: Vec<Sent>) -> BoxFuture<'a, Result<Verdicts, Unavailable>> {
+        let verdict = |event: Sent| {
+            let record = Record {
+                value: Some(&event.value),
+                content_type: event.content_type.as_deref(),
+                log_time: Millis(1_794_000_000_000),
+            };
+            let event_id = match self.0.decode(record, &Arena::new()) {
+                Ok(event) => event.event_id.to_owned(),
+                Err(Error::Reject(reject)) => {
+                    return Err(Rejected { reason: reject.reason.name().into(), detail: reject.detail });
+                }
+                Err(Error::UnknownSchema(id)) => {
+                    return Err(Rejected { reason: "decode".into(), detail: format!("schema {id}") });
+                }
+            };
+            Ok(Accepted { event_id, record: NewRecord { value: Some(event.value), ..NewRecord::default() } })
+        };
+        let verdicts = events.into_iter().map(verdict).collect();
+        async { Ok(verdicts) }.boxed()
+    }
+}
+
 /// The log, and the worker that carries commands out as they are appended.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -259,6 +303,10 @@ pub(crate) struct Worker {
     pub(crate) refuses: AtomicBool,
     /// The log time of what is published.
     pub(crate) known_from: Mutex<String>,
+    /// The log takes no usage.
+    pub(crate) takes_no_usage: AtomicBool,
+    /// The usage that was logged.
+    pub(crate) usage: Mutex<Vec<NewRecord>>,
 }
 
 impl Worker {
@@ -269,6 +317,8 @@ impl Worker {
             is_away: AtomicBool::new(false),
             refuses: AtomicBool::new(false),
             known_from: Mutex::new("2026-11-10 12:00:00.000".to_owned()),
+            takes_no_usage: AtomicBool::new(false),
+            usage: Mutex::default(),
         }
     }
 
@@ -279,7 +329,10 @@ impl Worker {
         if self.refuses.load(Ordering::SeqCst) {
             refusal = Some("the price book has changed".to_owned());
         } else {
-            match self.apply(offset, Command::from_parts(&envelope.name, &envelope.body)?).await? {
+            match self
+                .apply(offset, &envelope.command_id, Command::from_parts(&envelope.name, &envelope.body)?)
+                .await?
+            {
                 Ok(text) => result = text,
                 Err(detail) => refusal = Some(detail),
             }
@@ -302,12 +355,12 @@ impl Worker {
     }
 
     /// What a command does: the worker's result, or why it refuses.
-    async fn apply(&self, offset: u64, command: Command) -> Result<Result<String, String>> {
+    async fn apply(&self, offset: u64, command_id: &str, command: Command) -> Result<Result<String, String>> {
         match command {
             Command::SetMarkups(set) => return self.set(offset, &set.rows).await,
             Command::SetAccounts(set) => return self.set(offset, &set.rows).await,
             Command::SetOwners(set) => return self.set(offset, &set.rows).await,
-            other => self.apply_plain(offset, other).await?,
+            other => self.apply_plain(offset, command_id, other).await?,
         }
         Ok(Ok(String::new()))
     }
@@ -346,7 +399,7 @@ impl Worker {
         Ok(Ok(json!({"set": shown, "unchanged": outcome.unchanged}).to_string()))
     }
 
-    async fn apply_plain(&self, offset: u64, command: Command) -> Result<()> {
+    async fn apply_plain(&self, offset: u64, command_id: &str, command: Command) -> Result<()> {
         match command {
             Command::MintToken(mint) => {
                 let row = json!({
@@ -370,6 +423,36 @@ impl Worker {
                     .await?;
                 Ok(())
             }
+            Command::ResolveQuarantine(resolve) => {
+                let rows = (0_u64..).zip(resolve.records).map(|(ordinal, record)| {
+                    json!({
+                        "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal,
+                        "record_topic": record.record.topic, "record_partition": record.record.partition,
+                        "record_offset": record.record.offset, "event": record.event.unwrap_or_default(),
+                        "state": match resolve.resolution {
+                            Resolution::Replay => "replayed",
+                            Resolution::Discard => "discarded",
+                        },
+                        "command_id": command_id, "actor": "admin", "note": resolve.note,
+                        "resolved_at": "2020-01-01 00:00:00.000",
+                    })
+                });
+                insert(&self.client, "quarantine_resolutions", &rows.collect::<Vec<_>>()).await
+            }
+            Command::ConfirmReplays(confirm) => {
+                let rows = (0_u64..).zip(confirm.replays).map(|(ordinal, replay)| {
+                    json!({
+                        "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal,
+                        "record_topic": replay.record.topic, "record_partition": replay.record.partition,
+                        "record_offset": replay.record.offset, "state": "logged",
+                        "logged_topic": replay.logged.topic, "logged_partition": replay.logged.partition,
+                        "logged_offset": replay.logged.offset, "command_id": command_id, "actor": "admin",
+                        "resolved_at": "2020-01-01 00:00:00.000",
+                    })
+                });
+                insert(&self.client, "quarantine_resolutions", &rows.collect::<Vec<_>>()).await
+            }
+            Command::RecordRepair(_) => Ok(()),
             Command::PublishPrices(publish) => {
                 let rows = (0_u64..).zip(publish.rows).map(|(ordinal, text)| {
                     // As the worker does: what is published is what was read, and a time of the row's own.
@@ -398,6 +481,13 @@ impl Log for Worker {
     ) -> BoxFuture<'a, Result<Vec<Position>, log::Error>> {
         async move {
             let mut positions = Vec::new();
+            if topic == USAGE_TOPIC {
+                if self.takes_no_usage.load(Ordering::SeqCst) {
+                    return Err(log::Error::Unavailable { detail: "down".to_owned() });
+                }
+                let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+                usage.extend(records.iter().cloned());
+            }
             for record in records {
                 let offset = self.next.fetch_add(1, Ordering::SeqCst);
                 positions.push(Position { partition: 0, offset });

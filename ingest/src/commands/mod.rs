@@ -3,12 +3,14 @@
 
 mod publish;
 mod registries;
+mod resolve;
 mod tokens;
 
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
 use schemas::event::{Decoder, SchemaError};
+use schemas::resolutions::Resolutions;
 use schemas::tables::{
     Accounts, ApiTokens, CommandRow, Commands, Markups, ModelRows, Origin, Owners, Quarantine,
 };
@@ -18,8 +20,16 @@ use crate::quarantine;
 use crate::source::{Partition, Record};
 use crate::store::{Rows, Store};
 
-const TABLES: &[&str] =
-    &["quarantine", "model_rows", "markups", "accounts", "owners", "api_tokens", "commands"];
+const TABLES: &[&str] = &[
+    "quarantine",
+    "model_rows",
+    "markups",
+    "accounts",
+    "owners",
+    "api_tokens",
+    "quarantine_resolutions",
+    "commands",
+];
 
 const EARLIER_PARTS: &str = include_str!("../../../schemas/clickhouse/queries/command_parts.sql");
 const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome_before.sql");
@@ -38,6 +48,7 @@ struct Effect {
     accounts: Accounts,
     owners: Owners,
     tokens: ApiTokens,
+    resolutions: Resolutions,
     detail: String,
     result: String,
 }
@@ -101,6 +112,9 @@ impl CommandMaker {
             Command::PublishPrices(publish) => self.publish(place, &publish),
             Command::MintToken(mint) => self.mint(place, &mint),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
+            Command::RecordRepair(repair) => Ok(Effect { detail: repair.to_string(), ..Effect::default() }),
+            Command::ResolveQuarantine(resolve) => self.resolve(place, envelope, &resolve),
+            Command::ConfirmReplays(confirm) => self.confirm(place, envelope, &confirm),
             Command::SetMarkups(set) => self.set(place, &set.rows, |effect| &mut effect.markups),
             Command::SetAccounts(set) => self.set(place, &set.rows, |effect| &mut effect.accounts),
             Command::SetOwners(set) => self.set(place, &set.rows, |effect| &mut effect.owners),
@@ -196,6 +210,7 @@ impl Maker for CommandMaker {
             Box::new(effect.accounts),
             Box::new(effect.owners),
             Box::new(effect.tokens),
+            Box::new(effect.resolutions),
             Box::new(commands),
         ];
         Ok(Batch {

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The reason of an event that the token may not send; it is in no log and in no quarantine.
-pub const FORBIDDEN: &str = "forbidden";
+pub use schemas::judge::FORBIDDEN;
 
 /// The answer once everything that was logged is durable. The three add up to the events that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -8,6 +8,7 @@ mod lines;
 mod oversized;
 mod owners;
 mod problem;
+mod replay;
 
 #[cfg(test)]
 mod tests;
@@ -110,7 +111,7 @@ impl Intake {
     /// A problem where the log or the schema registry does not answer; then nothing is acknowledged, and the sender
     /// sends all of it again.
     pub async fn take(&self, caller: Option<&Caller>, lines: Vec<Line>) -> Result<Answer, Problem> {
-        let Judged { records, answer } = self.judge(caller, lines).await?;
+        let Judged { records, answer } = self.judge_lines(caller, lines).await?;
         if records.is_empty() {
             return Ok(answer);
         }
@@ -125,7 +126,7 @@ impl Intake {
         }
     }
 
-    async fn judge(&self, caller: Option<&Caller>, lines: Vec<Line>) -> Result<Judged, Problem> {
+    async fn judge_lines(&self, caller: Option<&Caller>, lines: Vec<Line>) -> Result<Judged, Problem> {
         let bytes: usize = lines.iter().map(|line| line.value.len()).sum();
         let now = (self.clock)();
         let lines: Arc<[Line]> = lines.into();

@@ -630,3 +630,33 @@ proptest! {
         }
     }
 }
+
+/// What becomes of events that are sent again from quarantine: the same verdicts, and nothing is logged by judging.
+#[tokio::test]
+async fn events_that_are_sent_again_are_judged_and_not_logged() {
+    use schemas::judge::{Judge, Rejected, Sent};
+
+    let service = Service::new();
+    let gateway = bound(&["acme"], &[]).unwrap();
+    let sent = |event: Value| Sent { value: event.to_string().into_bytes(), content_type: None };
+    let events = vec![
+        sent(event("e1")),
+        sent(with(event("e1"), "customer", "zeta")),
+        sent(with(event("e1"), "model", "another")),
+        sent(with(event("e1"), "workflow", SECRET)),
+        sent(event("e2")),
+    ];
+    let verdicts = Judge::judge(&service.intake, &gateway, events).await.unwrap();
+    let reasons: Vec<Result<&str, &str>> = verdicts
+        .iter()
+        .map(|verdict| match verdict {
+            Ok(accepted) => Ok(accepted.event_id.as_str()),
+            Err(Rejected { reason, .. }) => Err(reason.as_ref()),
+        })
+        .collect();
+    assert_eq!(reasons, [Ok("e1"), Err("forbidden"), Err("conflict"), Err("secret"), Ok("e2")]);
+    let last = verdicts.into_iter().next_back().unwrap().unwrap().record;
+    assert!(String::from_utf8(last.value.unwrap()).unwrap().contains("\"customer\":\"acme\""));
+    assert_eq!(last.key.as_deref(), Some(b"request of e2".as_slice()));
+    assert!(service.logged().is_empty());
+}

@@ -10,8 +10,8 @@ use ledger::event::Millis;
 use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::{
-    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record,
-    Records, Source, Truncated,
+    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Outside, Partition,
+    Record, Records, Source, Truncated,
 };
 
 /// Group under which the ledger keeps its cursors; retention never passes them.
@@ -81,7 +81,7 @@ impl Source for Embedded {
     fn poll(&mut self, wait: Duration, inbox: &mut Inbox) -> Result<(), Error> {
         if !self.assigned {
             self.assigned = true;
-            for number in 0..self.partitions()? {
+            for number in 0..Source::partitions(self)? {
                 inbox.changes.push(Change::Assigned(self.partition(number), EPOCH));
             }
             return Ok(());
@@ -107,7 +107,7 @@ impl Source for Embedded {
     }
 
     fn start(&mut self, partition: &Partition, offset: u64) -> Result<(), Error> {
-        let Bounds { low, .. } = self.bounds(partition)?;
+        let Bounds { low, .. } = Source::bounds(self, partition)?;
         if low > offset {
             return Err(Error::Overtaken { partition: partition.clone(), from: offset, low });
         }
@@ -164,6 +164,41 @@ impl Source for Embedded {
 
     fn may_have_zombies(&self) -> bool {
         self.old_writers == OldWriters::MayLinger
+    }
+}
+
+/// Whoever holds the journal is alone with it, which its lock proves.
+impl Outside for Embedded {
+    fn readers(&self) -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn partitions(&self) -> Result<u32, Error> {
+        match self.journal.partitions(&self.topic) {
+            Err(journal::Error::UnknownTopic { .. }) => Ok(0),
+            partitions => partitions.map_err(failed),
+        }
+    }
+
+    fn committed(&self, partition: &Partition) -> Result<Option<Committed>, Error> {
+        Source::committed(self, partition)
+    }
+
+    fn bounds(&self, partition: &Partition) -> Result<Bounds, Error> {
+        Source::bounds(self, partition)
+    }
+
+    fn read(&self, partition: &Partition, first: u64, last: u64) -> Result<Records, Error> {
+        Source::read(self, partition, first, last)
+    }
+
+    fn commit(&self, partition: &Partition, offset: u64, metadata: &str) -> Result<(), Error> {
+        let cursor = Cursor::new(partition.topic.as_ref(), partition.number, offset, metadata);
+        self.journal.commit(GROUP, vec![cursor]).map_err(failed)
+    }
+
+    fn may_have_zombies(&self) -> bool {
+        Source::may_have_zombies(self)
     }
 }
 

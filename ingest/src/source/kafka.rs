@@ -1,26 +1,29 @@
 //! A Kafka topic as a source: one consumer of a group, polled by one thread. Offsets and intents are committed by
 //! a thread of their own, because a commit has no deadline in the client library.
 
+mod ask;
+mod outside;
+
+pub use outside::Bystander;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use ledger::event::Millis;
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use schemas::log::{CONTENT_TYPE_HEADER, REDACTED_HEADER, TRUNCATED_HEADER};
 
 use super::{
-    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Record,
-    Records, Source, Truncated,
+    AnnounceError, Announcement, Announcer, Bounds, Change, Committed, Error, Inbox, Partition, Records,
+    Source,
 };
 
 /// Messages and bytes that one poll takes at most, so that the group is served in between and a round of large
@@ -70,6 +73,8 @@ impl Config {
             .set("fetch.wait.max.ms", "100")
             .set("queued.max.messages.kbytes", "16384")
             .set("fetch.queue.backoff.ms", "10")
+            // How soon partitions are seen that an administrator adds.
+            .set("topic.metadata.refresh.interval.ms", "30000")
             .set("group.id", &self.group);
         for (name, value) in
             self.client().config_map().iter().map(|(name, value)| (name.to_string(), value.to_string()))
@@ -221,10 +226,10 @@ impl Kafka {
         let assignment = Arc::new(Assignment::default());
         let group = Group { assignment: assignment.clone() };
         let consumer: BaseConsumer<Group> = BaseConsumer::from_config_and_context(&config.consumer(), group)
-            .map_err(failed("joining the group"))?;
-        consumer.subscribe(&[topic]).map_err(failed("subscribing"))?;
+            .map_err(ask::failed("joining the group"))?;
+        consumer.subscribe(&[topic]).map_err(ask::failed("subscribing"))?;
         let consumer = Arc::new(consumer);
-        let announcer = Arc::new(Committer::start(consumer.clone(), assignment.clone())?);
+        let announcer = Arc::new(Committer::start(&consumer, assignment.clone())?);
         Ok(Self {
             config: config.clone(),
             topic: topic.into(),
@@ -247,7 +252,28 @@ impl Kafka {
             return;
         }
         *position = offset + 1;
-        push(inbox.records.entry(partition).or_default(), message, offset);
+        ask::push(inbox.records.entry(partition).or_default(), message, offset);
+    }
+
+    /// Moves over the offsets behind the last record that hold nothing for a reader. The client library hands on the
+    /// markers of transactions in their order among the records, shows none of them to us, and counts them in its
+    /// position as they come by. So the position never passes a record that this thread has not been given: a seek
+    /// forgets it, and what was fetched before the seek does not move it.
+    fn pass_holes(&mut self, inbox: &mut Inbox) -> Result<(), Error> {
+        if self.positions.is_empty() {
+            return Ok(());
+        }
+        let reached = self.consumer.position().map_err(ask::failed("asking for the consumer's position"))?;
+        for (partition, position) in &mut self.positions {
+            let element = reached.find_partition(&partition.topic, ask::number(partition)?);
+            let Some(Offset::Offset(offset)) = element.map(|element| element.offset()) else { continue };
+            let offset = u64::try_from(offset).unwrap_or(0);
+            if offset > *position {
+                *position = offset;
+                inbox.reached.insert(partition.clone(), offset);
+            }
+        }
+        Ok(())
     }
 
     /// The client library says that an offset is out of range but not of which partition: asks for all. Always an
@@ -262,24 +288,11 @@ impl Kafka {
     fn find_overtaken(&self) -> Result<(), Error> {
         for (partition, from) in &self.positions {
             let Bounds { low, end } = self.bounds(partition)?;
-            if low > *from {
-                return Err(Error::Overtaken { partition: partition.clone(), from: *from, low });
-            }
-            if end < *from {
-                return Err(Error::Failed {
-                    what: format!("reading {partition} from offset {from}"),
-                    detail: format!("the log ends at {end}: the topic was recreated or has lost records"),
-                });
+            if low > *from || end < *from {
+                return Err(ask::out_of_range(partition, *from, Bounds { low, end }));
             }
         }
         Ok(())
-    }
-
-    fn list(&self, partition: &Partition, offset: Offset) -> Result<TopicPartitionList, Error> {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&partition.topic, number(partition)?, offset)
-            .map_err(failed("naming a partition"))?;
-        Ok(list)
     }
 }
 
@@ -288,20 +301,25 @@ impl Source for Kafka {
         let consumer = self.consumer.clone();
         let mut wait = wait;
         let mut bytes = 0;
+        let mut drained = false;
         for _ in 0..MESSAGES_PER_POLL_MAX {
             let polled = consumer.poll(wait);
             if let Some(error) = self.assignment.broken.lock().take() {
-                return Err(failed("carrying out a rebalance")(error));
+                return Err(ask::failed("carrying out a rebalance")(error));
             }
             for change in std::mem::take(&mut *self.assignment.changes.lock()) {
                 if let Change::Revoked(partition) = &change {
                     self.positions.remove(partition);
                     inbox.records.remove(partition);
+                    inbox.reached.remove(partition);
                 }
                 inbox.changes.push(change);
             }
             match polled {
-                None => break,
+                None => {
+                    drained = true;
+                    break;
+                }
                 Some(Ok(message)) => {
                     bytes += message.payload_len();
                     self.take(&message, inbox);
@@ -320,6 +338,9 @@ impl Source for Kafka {
             }
             wait = Duration::ZERO;
         }
+        if drained && !self.held {
+            self.pass_holes(inbox)?;
+        }
         Ok(())
     }
 
@@ -328,15 +349,20 @@ impl Source for Kafka {
         // An assignment takes a moment to be seated; until then a seek is refused as a wrong state.
         let deadline = Instant::now() + BROKER_TIMEOUT;
         loop {
-            match self.consumer.seek(&partition.topic, number(partition)?, target, Duration::from_secs(5)) {
+            match self.consumer.seek(
+                &partition.topic,
+                ask::number(partition)?,
+                target,
+                Duration::from_secs(5),
+            ) {
                 Ok(()) => break,
                 Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
-                Err(error) => return Err(failed("seeking")(error)),
+                Err(error) => return Err(ask::failed("seeking")(error)),
             }
         }
         self.positions.insert(partition.clone(), offset);
         if !self.held {
-            self.consumer.resume(&self.list(partition, target)?).map_err(failed("resuming"))?;
+            self.consumer.resume(&ask::list(partition, target)?).map_err(ask::failed("resuming"))?;
         }
         Ok(())
     }
@@ -346,9 +372,9 @@ impl Source for Kafka {
             return Ok(());
         }
         for partition in self.positions.keys() {
-            let list = self.list(partition, Offset::Invalid)?;
+            let list = ask::list(partition, Offset::Invalid)?;
             if held { self.consumer.pause(&list) } else { self.consumer.resume(&list) }
-                .map_err(failed("pausing"))?;
+                .map_err(ask::failed("pausing"))?;
         }
         self.held = held;
         // A pause purges what the client has already fetched: continue exactly where the last record ended.
@@ -361,75 +387,26 @@ impl Source for Kafka {
     }
 
     fn committed(&self, partition: &Partition) -> Result<Option<Committed>, Error> {
-        let list = self.list(partition, Offset::Invalid)?;
-        let list = self
-            .consumer
-            .committed_offsets(list, BROKER_TIMEOUT)
-            .map_err(failed("reading the committed offset"))?;
-        let elements = list.elements();
-        let Some(element) = elements.first() else { return Ok(None) };
-        // An error of the one partition is not "nothing is committed".
-        element.error().map_err(failed("reading the committed offset"))?;
-        Ok(match element.offset() {
-            Offset::Offset(offset) => {
-                u64::try_from(offset).ok().map(|offset| Committed { offset, metadata: metadata_of(element) })
-            }
-            _ => None,
-        })
+        ask::committed(&self.consumer, partition)
     }
 
     fn bounds(&self, partition: &Partition) -> Result<Bounds, Error> {
-        let (low, end) = self
-            .consumer
-            .fetch_watermarks(&partition.topic, number(partition)?, BROKER_TIMEOUT)
-            .map_err(failed("asking for the offsets of the log"))?;
-        Ok(Bounds { low: u64::try_from(low).unwrap_or(0), end: u64::try_from(end).unwrap_or(0) })
+        ask::bounds(&self.consumer, partition)
     }
 
     fn read(&self, partition: &Partition, first: u64, last: u64) -> Result<Records, Error> {
-        let mut config = self.config.consumer();
-        config.set("enable.partition.eof", "true").remove(INSTANCE_ID);
-        let reader: BaseConsumer = config.create().map_err(failed("opening a reader"))?;
-        let target = Offset::Offset(i64::try_from(first).unwrap_or(i64::MAX));
-        reader.assign(&self.list(partition, target)?).map_err(failed("assigning a reader"))?;
-        let mut records = Records::default();
-        let deadline = Instant::now() + BROKER_TIMEOUT * 6;
-        while Instant::now() < deadline {
-            let message = match reader.poll(Duration::from_millis(200)) {
-                None => continue,
-                Some(Ok(message)) => message,
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(records),
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
-                    let low = self.bounds(partition)?.low;
-                    return Err(Error::Overtaken { partition: partition.clone(), from: first, low });
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(error = %error, "Reading {partition} again meets an error");
-                    continue;
-                }
-            };
-            let offset = u64::try_from(message.offset()).unwrap_or(0);
-            if offset > last {
-                return Ok(records);
-            }
-            push(&mut records, &message, offset);
-            if offset == last {
-                return Ok(records);
-            }
-        }
-        Err(Error::Failed {
-            what: format!("reading {partition} from {first} to {last} again"),
-            detail: format!("no end after {:?}", BROKER_TIMEOUT * 6),
-        })
+        ask::read(&self.config, partition, first, last)
     }
 
     fn partitions(&self) -> Result<u32, Error> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(Some(&self.topic), BROKER_TIMEOUT)
-            .map_err(failed("asking for the topic's partitions"))?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+        match ask::partitions(&self.consumer, &self.topic)? {
+            0 => Err(Error::Failed {
+                what: format!("reading topic {}", self.topic),
+                detail: "it does not exist: it was deleted, or this client's principal may not Describe it"
+                    .into(),
+            }),
+            count => Ok(count),
+        }
     }
 
     fn announcer(&self) -> Arc<dyn Announcer> {
@@ -439,40 +416,6 @@ impl Source for Kafka {
     fn may_have_zombies(&self) -> bool {
         true
     }
-}
-
-fn push(records: &mut Records, message: &BorrowedMessage<'_>, offset: u64) {
-    let headers = message.headers();
-    let header = |name: &str| {
-        let header = headers?.iter().find(|header| header.key.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(header.value.unwrap_or_default()).ok()
-    };
-    records.push(Record {
-        offset,
-        log_time: Millis(message.timestamp().to_millis().unwrap_or(0)),
-        value: message.payload(),
-        content_type: header(CONTENT_TYPE_HEADER),
-        redacted: header(REDACTED_HEADER).is_some(),
-        truncated: header(TRUNCATED_HEADER).and_then(Truncated::parse),
-    });
-}
-
-/// The metadata beside an offset. The client library panics on text that is not UTF-8, which only something
-/// foreign can have written.
-fn metadata_of(element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>) -> String {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| element.metadata().to_owned()))
-        .unwrap_or_else(|_| "(bytes that are not text)".to_owned())
-}
-
-fn number(partition: &Partition) -> Result<i32, Error> {
-    i32::try_from(partition.number).map_err(|_| Error::Failed {
-        what: format!("naming {partition}"),
-        detail: "Kafka numbers partitions up to 2147483647".into(),
-    })
-}
-
-fn failed(what: &str) -> impl Fn(KafkaError) -> Error {
-    move |error| Error::Failed { what: what.to_owned(), detail: error.to_string() }
 }
 
 /// Commits on a thread of its own.
@@ -493,14 +436,21 @@ impl fmt::Debug for Committer {
 }
 
 impl Committer {
-    fn start(consumer: Arc<BaseConsumer<Group>>, assignment: Arc<Assignment>) -> Result<Self, Error> {
+    /// The thread keeps the consumer only while it commits: whoever drops the source leaves the group with it.
+    fn start(consumer: &Arc<BaseConsumer<Group>>, assignment: Arc<Assignment>) -> Result<Self, Error> {
         let (requests, incoming) = mpsc::channel::<Request>();
         let held = assignment.clone();
+        let consumer = Arc::downgrade(consumer);
         std::thread::Builder::new()
             .name("kafka-commit".into())
             .spawn(move || {
+                let mut last = LastAnnounced::default();
                 for request in incoming {
-                    let outcome = commit(&consumer, &held, &request.round);
+                    let Some(consumer) = consumer.upgrade() else { return };
+                    let outcome = last
+                        .is_still_there(&consumer, &request.round)
+                        .and_then(|()| commit(&consumer, &held, &request.round));
+                    last.note(&request.round, outcome.is_ok());
                     // Where nobody waits any more, the deadline has passed and the group is being left.
                     let _ = request.answer.send(outcome);
                 }
@@ -510,6 +460,62 @@ impl Committer {
                 detail: error.to_string(),
             })?;
         Ok(Self { requests: Mutex::new(requests), assignment })
+    }
+}
+
+/// What was announced last of each partition, under which epoch. A broker forgets it when the topic is deleted, and
+/// nothing else does while this member is in the group: a topic that was made anew, and has grown past where reading
+/// stands before anybody looked, is told by this before a row of it is sent. The client library reads on in silence.
+#[derive(Default)]
+struct LastAnnounced(HashMap<Partition, (u64, u64)>);
+
+impl LastAnnounced {
+    fn is_still_there(
+        &self,
+        consumer: &BaseConsumer<Group>,
+        round: &[Announcement],
+    ) -> Result<(), AnnounceError> {
+        let known: Vec<(&Partition, u64)> = round
+            .iter()
+            .filter_map(|Announcement { partition, epoch, .. }| match self.0.get(partition) {
+                Some((under, offset)) if under == epoch => Some((partition, *offset)),
+                _ => None,
+            })
+            .collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(known.len());
+        for (partition, _) in &known {
+            list.add_partition(&partition.topic, i32::try_from(partition.number).unwrap_or(i32::MAX));
+        }
+        // Nothing is sent yet, so whatever goes wrong here leaves nothing uncertain.
+        let refused = |error: KafkaError| AnnounceError::Refused(error.to_string());
+        let committed = consumer.committed_offsets(list, BROKER_TIMEOUT).map_err(refused)?;
+        for (partition, offset) in known {
+            let number = i32::try_from(partition.number).unwrap_or(i32::MAX);
+            let element = committed.find_partition(&partition.topic, number);
+            let found = element.map(|element| element.error().map(|()| element.offset()));
+            let found = found.transpose().map_err(refused)?.unwrap_or(Offset::Invalid);
+            if found != Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX)) {
+                return Err(AnnounceError::Refused(format!(
+                    "{partition}: offset {offset} was announced, and the group does not have it any more ({found:?}): \
+                     the topic was deleted, or something else commits under the group"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// After an error, what the group has is not known.
+    fn note(&mut self, round: &[Announcement], is_announced: bool) {
+        for Announcement { partition, epoch, offset, .. } in round {
+            if is_announced {
+                self.0.insert(partition.clone(), (*epoch, *offset));
+            } else {
+                self.0.remove(partition);
+            }
+        }
     }
 }
 

@@ -199,6 +199,9 @@ pub fn digest(value: Option<&[u8]>) -> u64 {
 pub struct Inbox {
     /// Records by partition, for started partitions only; each continues where the last poll ended.
     pub records: HashMap<Partition, Records>,
+    /// Where a partition continues, where that is farther than its last record tells: the offsets up to there hold
+    /// markers of transactions and aborted records, and nothing of them will be delivered.
+    pub reached: HashMap<Partition, u64>,
     /// Partitions that came or went, in order.
     pub changes: Vec<Change>,
 }
@@ -256,8 +259,9 @@ pub enum Error {
     },
     /// The log no longer has records that were not posted.
     #[error(
-        "{partition}: offsets {from} to {low} are gone from the log and were not posted: retention overtook the reader; \
-         the ledger does not go on over the gap, and a longer retention of the topic keeps it from happening again"
+        "{partition}: offsets {from} to {low} are gone from the log and were not posted: retention overtook the reader. \
+         Stop the workers and run `tollbook audit --repair`, which closes them as lost and says so; a longer retention \
+         of the topic keeps it from happening again"
     )]
     Overtaken {
         /// The partition.
@@ -357,7 +361,7 @@ pub trait Source: Send {
     /// How many partitions the topic has.
     ///
     /// # Errors
-    /// Where the source does not answer.
+    /// Where the source does not answer, or has no such topic.
     fn partitions(&self) -> Result<u32, Error>;
 
     /// The announcer of this source's intents.
@@ -365,6 +369,49 @@ pub trait Source: Send {
 
     /// Whether an old writer may still be running when a partition is assigned. `false` where a lock proves that
     /// it is gone, so that no lease has to be waited for.
+    fn may_have_zombies(&self) -> bool;
+}
+
+/// A log and what a group keeps of it, from outside: without being a member of the group.
+pub trait Outside {
+    /// Who reads under the group now, each by a name that an operator recognizes. While there is anybody, nothing
+    /// may be repaired.
+    ///
+    /// # Errors
+    /// Where the source does not answer.
+    fn readers(&self) -> Result<Vec<String>, Error>;
+
+    /// As [`Source::partitions`]; 0 where there is no such topic.
+    ///
+    /// # Errors
+    /// Where the source does not answer.
+    fn partitions(&self) -> Result<u32, Error>;
+
+    /// As [`Source::committed`].
+    ///
+    /// # Errors
+    /// Where the source does not answer.
+    fn committed(&self, partition: &Partition) -> Result<Option<Committed>, Error>;
+
+    /// As [`Source::bounds`].
+    ///
+    /// # Errors
+    /// Where the source does not answer.
+    fn bounds(&self, partition: &Partition) -> Result<Bounds, Error>;
+
+    /// As [`Source::read`].
+    ///
+    /// # Errors
+    /// Where the log no longer has the records.
+    fn read(&self, partition: &Partition, first: u64, last: u64) -> Result<Records, Error>;
+
+    /// Sets the group to an offset, with an intent beside it.
+    ///
+    /// # Errors
+    /// Where the source refuses, as Kafka does while the group has a member.
+    fn commit(&self, partition: &Partition, offset: u64, metadata: &str) -> Result<(), Error>;
+
+    /// As [`Source::may_have_zombies`].
     fn may_have_zombies(&self) -> bool;
 }
 

@@ -27,10 +27,12 @@ struct Lane {
     since: Option<Instant>,
     /// Where the next batch begins.
     next: u64,
+    /// How far the log is read: up to here nothing follows the last record but holes.
+    reached: u64,
     /// The last record before it.
     before: Option<Mark>,
-    /// Batches that were handed on: where each ends, and the log time of its first record.
-    under_way: VecDeque<(u64, Millis)>,
+    /// Batches that were handed on: where each ends, and the log time of its first record, if it has one.
+    under_way: VecDeque<(u64, Option<Millis>)>,
     /// Everything before this offset is posted.
     posted: u64,
     /// The offset of the last intent that was handed on; `None` before the first.
@@ -48,6 +50,7 @@ impl Lanes {
             records: Records::default(),
             since: None,
             next,
+            reached: next,
             before,
             under_way: VecDeque::new(),
             posted: next,
@@ -71,6 +74,12 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         lane.since.get_or_insert_with(Instant::now);
         lane.records.append(records);
+    }
+
+    /// The log has nothing for us between the last record and that offset.
+    pub(super) fn reach(&mut self, partition: &Partition, offset: u64) {
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
+        lane.reached = lane.reached.max(offset);
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -103,15 +112,17 @@ impl Lanes {
         }
     }
 
-    /// Partitions without news get an empty intent, so that the group's lag reads 0.
+    /// Partitions without news get an intent without records, so that the group's lag reads 0: over the holes that
+    /// follow the last record, or else an empty one.
     pub(super) fn wake_idle(&mut self) {
         for lane in self.lanes.values_mut() {
-            lane.idle =
-                lane.records.is_empty() && lane.under_way.is_empty() && lane.announced != Some(lane.next);
+            lane.idle = lane.records.is_empty()
+                && lane.under_way.is_empty()
+                && (lane.announced != Some(lane.next) || lane.reached > lane.next);
         }
     }
 
-    /// One batch for each partition that has records, and an empty one for each that is idle. Without a position
+    /// One batch for each partition that has records, and one without for each that is idle. Without a position
     /// of the command log, that is for the command log itself, a batch is one record, and each knows those before.
     pub(super) fn choose(&mut self, commands_through: Option<u64>, dedup_window: u64) -> Vec<Chosen> {
         let recorded_at = wall_clock();
@@ -140,10 +151,10 @@ impl Lanes {
         commands_through: u64,
         metrics: &Metrics,
     ) -> Result<(), String> {
+        let partitions = source.partitions().map_err(|error| chain(&error))?;
         if self.lanes.is_empty() {
             return Ok(());
         }
-        let partitions = source.partitions().map_err(|error| chain(&error))?;
         let mut rows = Vec::with_capacity(self.lanes.len());
         for (partition, lane) in &mut self.lanes {
             // Asked before the comparison: what is logged from now on is not claimed.
@@ -199,9 +210,11 @@ impl Lane {
         recorded_at: Millis,
     ) -> Intent {
         let last = records.last().map(|record| Mark { offset: record.offset, digest: digest(record.value) });
+        let after_last = last.map_or(self.next, |mark| mark.offset + 1);
         Intent {
             first: self.next,
-            next: last.map_or(self.next, |mark| mark.offset + 1),
+            // Records that stay here come before what was reached.
+            next: if self.records.is_empty() { after_last.max(self.reached) } else { after_last },
             count: u64::try_from(records.len()).unwrap_or(u64::MAX),
             last,
             before: self.before,
@@ -213,8 +226,8 @@ impl Lane {
     }
 
     fn hand_on(&mut self, records: &Records, intent: &Intent) {
-        if let Some(first) = records.get(0) {
-            self.under_way.push_back((intent.next, first.log_time));
+        if !intent.is_empty() {
+            self.under_way.push_back((intent.next, records.get(0).map(|first| first.log_time)));
         }
         self.before = intent.mark_after();
         self.next = intent.next;
@@ -223,8 +236,8 @@ impl Lane {
 
     /// What is complete: up to the oldest record that is not posted, or up to now where the end was reached.
     fn complete(&mut self, asked_at: Millis, end: u64) {
-        let oldest =
-            self.under_way.front().map(|(_, time)| *time).or(self.records.get(0).map(|first| first.log_time));
+        let under_way = self.under_way.iter().find_map(|(_, time)| *time);
+        let oldest = under_way.or(self.records.get(0).map(|first| first.log_time));
         let statement = match oldest {
             Some(time) => Some(time),
             None if self.posted >= end => Some(asked_at),

@@ -88,7 +88,7 @@ impl Poster {
     fn post_round(&self, Round { generation, mut batches }: Round<Batch>) -> Outcome {
         match self.post(&mut batches) {
             Ok(()) => {
-                for batch in batches.iter().filter(|batch| batch.intent.count > 0) {
+                for batch in batches.iter().filter(|batch| !batch.intent.is_empty()) {
                     self.metrics.count_batch(batch);
                 }
                 let batches = batches.into_iter().map(|batch| (batch.partition, batch.intent.next)).collect();
@@ -122,7 +122,7 @@ impl Poster {
         point("post.announced")?;
         let _timer = self.metrics.stage_seconds.with_label_values(&["post"]).start_timer();
         let mut batches: Vec<&mut Batch> =
-            batches.iter_mut().filter(|batch| batch.intent.count > 0).collect();
+            batches.iter_mut().filter(|batch| !batch.intent.is_empty()).collect();
         for group in batches.chunks_mut(self.inserts_at_once.max(1)) {
             // A round of many partitions may outlast a lease: the same intents again renew it.
             if announced_at.elapsed() > self.lease / 2 {

@@ -1,4 +1,4 @@
--- Records in quarantine, newest first, one page after a given record.
+-- Records in quarantine in the order of their log time, one page after a given record.
 SELECT
     toString(topic) AS origin_topic, partition AS origin_partition, offset AS origin_offset, ordinal AS origin_ordinal,
     toUnixTimestamp64Milli(log_time) AS log_ms,
@@ -9,6 +9,6 @@ SELECT
     if(raw_is_text, raw, base64Encode(raw)) AS raw_text,
     raw_length, lower(hex(raw_sha256)) AS raw_digest, redacted AS is_redacted
 FROM quarantine
-WHERE ({{time}}) AND {{conditions}} AND {{after}}
-ORDER BY log_time DESC, topic DESC, partition DESC, offset DESC, ordinal DESC
+WHERE ({{time}}) AND {{conditions}} AND ({{state}}) AND {{after}}
+ORDER BY log_time {{direction}}, topic {{direction}}, partition {{direction}}, offset {{direction}}, ordinal {{direction}}
 LIMIT {limit:UInt64}

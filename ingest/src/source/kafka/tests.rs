@@ -56,6 +56,42 @@ fn a_partition_that_is_started_while_the_broker_is_slow_skips_nothing() {
     assert_eq!(next, RECORDS, "nothing more arrives");
 }
 
+/// A broker forgets a group's offset with the topic. A topic that was made anew at once, and has grown past where the
+/// reader stands, shows in nothing else.
+#[test]
+fn nothing_is_announced_where_the_group_does_not_have_the_last_announcement_any_more() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    let config = config(&cluster.bootstrap_servers(), &[]);
+    let mut kafka = Kafka::join(&config, TOPIC).unwrap();
+    let mut inbox = Inbox::default();
+    let deadline = Instant::now() + DEADLINE;
+    while inbox.changes.is_empty() && Instant::now() < deadline {
+        kafka.poll(Duration::from_millis(50), &mut inbox).unwrap();
+    }
+    let Some(Change::Assigned(partition, epoch)) = inbox.changes.pop() else { panic!("nothing is assigned") };
+    let announce = |offset| {
+        kafka.announcer().announce(&[Announcement {
+            partition: partition.clone(),
+            epoch,
+            offset,
+            metadata: "an intent".to_owned(),
+        }])
+    };
+    announce(3).unwrap();
+    announce(5).unwrap();
+    let other = ask::list(&partition, Offset::Offset(0)).unwrap();
+    kafka.consumer.commit(&other, CommitMode::Sync).unwrap();
+    let refused = announce(8).unwrap_err();
+    assert!(
+        matches!(&refused, AnnounceError::Refused(why) if why.contains("the topic was deleted")),
+        "{refused}"
+    );
+    assert_eq!(kafka.committed(&partition).unwrap().map(|committed| committed.offset), Some(0));
+    // What recovery finds then is what it announces anew from.
+    announce(8).unwrap();
+}
+
 #[test]
 fn both_group_protocols_make_a_consumer_and_no_option_lets_it_commit_or_reset_by_itself() {
     for options in [
