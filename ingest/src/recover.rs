@@ -116,6 +116,9 @@ pub enum Cause {
     /// A part of the batch was sent, which stays; the rest follows.
     #[error("a part of the batch is in, the rest follows")]
     NotWhole,
+    /// What the group has committed is not what this recovery began with: another owner is at work.
+    #[error("another owner has gone on meanwhile")]
+    Moved,
     /// A test made it fail.
     #[error("{0}")]
     Injected(String),
@@ -150,6 +153,8 @@ pub struct Lessons {
     records_max: Option<usize>,
     /// Records that were refused alone.
     refused: BTreeSet<u64>,
+    /// Records that make no row, because they repeat another: they are never missing.
+    rowless: BTreeSet<u64>,
 }
 
 impl Lessons {
@@ -193,7 +198,24 @@ impl<M: Maker> Recovery<'_, M> {
     /// See [`Error`].
     pub fn run(&self, source: &mut dyn Source, lessons: &mut Lessons) -> Result<Ready<M::State>, Error> {
         let _span = tracing::info_span!("recover", kafka.partition = %self.partition).entered();
-        match self.position(source)? {
+        let committed = source.committed(self.partition).map_err(|error| self.again(error))?;
+        match self.recover(source, committed.clone(), lessons) {
+            // A worker that lost the partition without knowing it sees what its successor does: nothing is wrong.
+            Err(refused @ Error::Refused { .. }) => {
+                let now = source.committed(self.partition).map_err(|error| self.again(error))?;
+                Err(if now == committed { refused } else { self.again(Cause::Moved) })
+            }
+            recovered => recovered,
+        }
+    }
+
+    fn recover(
+        &self,
+        source: &mut dyn Source,
+        committed: Option<Committed>,
+        lessons: &mut Lessons,
+    ) -> Result<Ready<M::State>, Error> {
+        match self.position(source, committed)? {
             Position::Closed { next, before } => self.ready(next, before),
             Position::Open(intent) => {
                 tracing::info!(
@@ -206,8 +228,7 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     /// Compares what is announced with what is posted.
-    fn position(&self, source: &dyn Source) -> Result<Position, Error> {
-        let committed = source.committed(self.partition).map_err(|error| self.again(error))?;
+    fn position(&self, source: &dyn Source, committed: Option<Committed>) -> Result<Position, Error> {
         let closed = self.store.closed(self.partition).map_err(|error| self.again(error))?;
         let Some(Committed { offset, metadata }) = committed else {
             return self.never_announced(source, closed);
@@ -323,14 +344,16 @@ impl<M: Maker> Recovery<'_, M> {
         self.point("recover.settled")?;
         let mut held = self.held(intent, lessons)?;
         self.point("recover.read_back")?;
-        let missing: Vec<u64> =
-            chosen.records.iter().map(|record| record.offset).filter(|offset| held.lacks(*offset)).collect();
+        let mut missing: Vec<u64> = chosen.records.iter().map(|record| record.offset).collect();
+        missing.retain(|offset| held.lacks(*offset) && !lessons.rowless.contains(offset));
         held.later_from = lessons.records_max.and_then(|max| missing.get(max)).copied();
         let mut state = self
             .maker
             .prepare(self.partition, intent.first, intent.dedup_window)
             .map_err(|error| self.again(error))?;
         let mut batch = self.maker.make(&mut state, &chosen, &held).map_err(|error| self.again(error))?;
+        lessons.rowless.extend(&batch.summary.duplicates_at);
+        missing.retain(|offset| !lessons.rowless.contains(offset));
         let attempt = u64::try_from(write_before.0).unwrap_or(1).max(1);
         let mut sent = false;
         for rows in &mut batch.tables {
@@ -350,12 +373,17 @@ impl<M: Maker> Recovery<'_, M> {
         if sent && self.missing(&chosen, lessons)? {
             return Err(self.again(Cause::NotWhole));
         }
-        if self.posted()? != Some(intent.next) {
-            let mut closing = batch.closing(self.worker, true);
-            self.insert_point(closing.table())?;
-            self.store
-                .insert(&mut closing, scope(attempt), write_before)
-                .map_err(|error| self.again(error))?;
+        match self.posted()? {
+            Some(reaches) if reaches == intent.next => {}
+            // Another owner found the batch closed and has gone on: the closing row of an earlier attempt was late.
+            Some(reaches) if reaches > intent.next => return Err(self.again(Cause::Moved)),
+            _ => {
+                let mut closing = batch.closing(self.worker, true);
+                self.insert_point(closing.table())?;
+                self.store
+                    .insert(&mut closing, scope(attempt), write_before)
+                    .map_err(|error| self.again(error))?;
+            }
         }
         self.point("recover.closed")?;
         let (next, before) = (intent.next, intent.mark_after());

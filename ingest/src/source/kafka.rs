@@ -527,12 +527,7 @@ fn commit(
 ) -> Result<(), AnnounceError> {
     let sent_at = Instant::now();
     let refused = |error: KafkaError| match error {
-        // The broker has not answered: what was sent may still land, after whatever is announced next.
-        KafkaError::ConsumerCommit(
-            RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::MessageTimedOut,
-        ) => AnnounceError::NoAnswer(sent_at.elapsed()),
+        KafkaError::ConsumerCommit(code) if has_no_answer(code) => AnnounceError::NoAnswer(sent_at.elapsed()),
         KafkaError::ConsumerCommit(RDKafkaErrorCode::OffsetMetadataTooLarge) => {
             AnnounceError::TooLarge(round.iter().map(|each| each.metadata.len()).max().unwrap_or(0))
         }
@@ -554,6 +549,18 @@ fn commit(
     let topic = round.first().map_or("", |announcement| &announcement.partition.topic);
     crate::fault::point(topic, "commit.checked").map_err(AnnounceError::Refused)?;
     consumer.commit(&list, CommitMode::Sync).map_err(refused)
+}
+
+/// Whether a commit may still land, after whatever is announced next: the library made up the error itself, and not
+/// before the commit was sent. A request that waits for its answer fails with whatever befalls its connection.
+fn has_no_answer(code: RDKafkaErrorCode) -> bool {
+    // The library's own errors lie below those of the protocol, of which -1 is the first.
+    let is_of_library = (code as i32) < (RDKafkaErrorCode::Unknown as i32);
+    let is_before_sending = matches!(
+        code,
+        RDKafkaErrorCode::NoOffset | RDKafkaErrorCode::State | RDKafkaErrorCode::InvalidArgument
+    );
+    is_of_library && !is_before_sending
 }
 
 impl Announcer for Committer {

@@ -111,3 +111,22 @@ fn both_group_protocols_make_a_consumer_and_no_option_lets_it_commit_or_reset_by
         assert_eq!(config.get("auto.offset.reset"), Some("error"));
     }
 }
+
+#[test]
+fn an_error_that_the_library_makes_up_for_a_commit_on_its_way_is_no_answer() {
+    use RDKafkaErrorCode as Code;
+    for code in [
+        Code::BrokerTransportFailure,
+        Code::OperationTimedOut,
+        Code::SSL,
+        Code::Authentication,
+        Code::AllBrokersDown,
+    ] {
+        assert!(has_no_answer(code), "{code:?}");
+    }
+    for code in
+        [Code::NoOffset, Code::State, Code::Unknown, Code::IllegalGeneration, Code::RebalanceInProgress]
+    {
+        assert!(!has_no_answer(code), "{code:?}");
+    }
+}
