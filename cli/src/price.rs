@@ -90,15 +90,29 @@ fn read(path: &std::path::Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
-/// The first entry's figures at the top, the cost of all, and every entry where there are several.
+/// The first entry's figures at the top, the amounts of all, and every entry where there are several.
 fn whole(entries: Vec<Value>, sum: Amount) -> Value {
     let mut top = match entries.first() {
         Some(Value::Object(first)) => first.clone(),
         _ => Map::new(),
     };
     top.insert("cost".into(), json!(sum.to_string()));
+    for (amount, currency) in [("list_cost", "currency"), ("charge", "charge_currency")] {
+        top.insert(amount.into(), json!(total(&entries, amount, currency)));
+    }
     top.insert("entries".into(), Value::Array(entries));
     Value::Object(top)
+}
+
+/// The sum of an amount over all entries; `None` where they are of several currencies.
+fn total(entries: &[Value], amount: &str, currency: &str) -> Option<String> {
+    let first = entries.first()?;
+    let is_same = entries.iter().all(|entry| entry[currency] == first[currency]);
+    let sum = entries
+        .iter()
+        .filter(|_| is_same)
+        .try_fold(Amount::ZERO, |sum, entry| sum.checked_add(Amount::parse(entry[amount].as_str()?).ok()?));
+    sum.filter(|_| is_same).map(|sum| sum.to_string())
 }
 
 fn show(entry: &Entry<'_, '_>) -> Value {

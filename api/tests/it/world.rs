@@ -374,7 +374,7 @@ impl Worker {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let time = |millis: i64| {
-            jiff::Timestamp::from_millisecond(millis).unwrap().strftime("%F %T%.3f").to_string()
+            jiff::Timestamp::from_millisecond(millis).unwrap_or_default().strftime("%F %T%.3f").to_string()
         };
         let rows = (0_u64..).zip(&outcome.set).map(|(ordinal, set)| {
             json!({
