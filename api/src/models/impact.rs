@@ -65,9 +65,10 @@ pub(super) async fn add_touches(
         let from = conditions.values.bind("Int64", Value::Int(earliest.0));
         conditions.and(format!("occurred_at >= fromUnixTimestamp64Milli({from}, 'UTC')"));
     }
-    conditions.values = conditions.values.with("boundaries", Value::Ints(boundaries.into_iter().collect()));
+    let boundaries = Value::Ints(boundaries.into_iter().collect());
+    conditions.values = conditions.values.with("boundaries", boundaries).with("limit", one_more());
     let groups: Vec<Touched> =
-        store.bounded(queries::PRICE_TOUCHED, conditions, |statement| statement).await?;
+        whole(store.bounded(queries::PRICE_TOUCHED, conditions, |statement| statement).await?)?;
     let mut by_row: BTreeMap<&str, Vec<Touched>> = BTreeMap::new();
     for group in groups {
         let found = publication.book.find(&group.provider_name, &group.model_name, Millis(group.first_ms));

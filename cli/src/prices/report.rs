@@ -332,6 +332,10 @@ fn meaning(changes: &[RowChange]) -> String {
             if compared.untold > 0 {
                 let _ = write!(sentence, "; {} entries have other units than common tokens", compared.untold);
             }
+            if !compared.unpriced.is_empty() {
+                let _ =
+                    write!(sentence, "; not every entry has a price for {}", compared.unpriced.join(", "));
+            }
             line(&mut text, &sentence);
         }
     }

@@ -33,14 +33,8 @@ const UNITS: &[(&str, &[Unit])] = &[
     ("input_cache_write_1h", &[Unit::InputCacheWrite1hTokens]),
 ];
 
-/// Prices whose zero, where the prompt is paid for, means that nothing is said.
-const ZERO_SAYS_NOTHING: &[&str] = &[
-    "internal_reasoning",
-    "input_cache_read",
-    "input_cache_write",
-    "input_cache_write_1h",
-    "input_audio_cache",
-];
+/// Prices whose zero is one also where the prompt is paid for. Of everything else it then means that nothing is said.
+const ZERO_IS_A_PRICE: &[&str] = &["prompt", "completion", "request"];
 
 type Pricing<'t> = BTreeMap<String, &'t RawValue>;
 
@@ -130,7 +124,7 @@ fn prices(
     if amount.is_negative() {
         return Err("a price below zero stands for one that varies".into());
     }
-    if amount.is_zero() && is_paid && ZERO_SAYS_NOTHING.contains(&name) {
+    if amount.is_zero() && is_paid && !ZERO_IS_A_PRICE.contains(&name) {
         return Err("a zero where the prompt is paid for says nothing".into());
     }
     let amount = amount.checked_mul(factor).map_err(|error| error.to_string())?;

@@ -24,7 +24,7 @@ fn prices(import: &Import) -> Vec<String> {
 fn decimal_strings_for_one_become_prices_by_the_million() {
     let import = import_models(
         r#"{"id": "openai/gpt-9", "canonical_slug": "openai/gpt-9-2026-08-01", "pricing": {"prompt": "0.0000025",
-            "completion": "0.00001", "web_search": "0.01", "internal_reasoning": "0", "image": "0.003613"}}"#,
+            "completion": "0.00001", "web_search": "0.01", "internal_reasoning": "0", "audio": "0", "image": "0.003613"}}"#,
     );
     assert_eq!(
         prices(&import),
@@ -39,7 +39,9 @@ fn decimal_strings_for_one_become_prices_by_the_million() {
     let row = &import.rows[0];
     assert_eq!((row.provider.as_deref(), &*row.model), (Some("openrouter"), "openai/gpt-9"));
     assert_eq!(row.aliases, ["openai/gpt-9-2026-08-01"]);
-    assert_eq!(import.refused[0].price_key, "internal_reasoning");
+    // A zero beside a paid prompt says nothing: priced at it, audio would be free.
+    let refused: Vec<_> = import.refused.iter().map(|refusal| &*refusal.price_key).collect();
+    assert_eq!(refused, ["audio", "internal_reasoning"]);
 }
 
 #[test]
