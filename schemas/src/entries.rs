@@ -529,4 +529,36 @@ mod tests {
             assert_eq!(fixed_position(*unit), Unit::FIXED.iter().position(|fixed| fixed == unit));
         }
     }
+
+    /// Quantities in seconds, their charged quantities in steps of 6 and at least 10.
+    #[test]
+    fn a_price_whose_quantity_was_changed_says_how() {
+        let row = r#"{"id": "r", "model": "m", "currency": "USD",
+            "prices": [{"unit": "input_audio_seconds", "amount": "0.111", "per": "3600"}],
+            "minimums": [{"unit": "input_audio_seconds", "quantity": "10"}],
+            "increments": [{"unit": "input_audio_seconds", "quantity": "6"}]}"#;
+        let book = ledger::prices::PriceBook::new(vec![crate::prices::from_json(row).unwrap()]).unwrap();
+        let text = |seconds: &str| {
+            let record = format!(
+                r#"{{"event_id":"e","request_id":"r","occurred_at":1793707200000,"key":"k","provider":"p","model":"m",
+                "endpoint_family":"audio-transcription","units":{{"input_audio_seconds":{seconds}}}}}"#
+            );
+            let arena = crate::event::Arena::new();
+            let record = crate::event::Record {
+                value: Some(record.as_bytes()),
+                content_type: None,
+                log_time: Millis(1_793_707_200_000),
+            };
+            let event = crate::event::Decoder::new().unwrap().decode(record, &arena).unwrap();
+            let mut text = String::new();
+            ledger::entry::entries_for(&event, &book, &mut ledger::entry::Scratch::default(), |entry| {
+                text = price_text(&entry.lines[0]);
+            })
+            .unwrap();
+            text
+        };
+        assert_eq!(text("3"), "0.111/3600 minimum 10 increment 6"); // 12
+        assert_eq!(text("13"), "0.111/3600 increment 6"); // 18
+        assert_eq!(text("30"), "0.111/3600");
+    }
 }
