@@ -74,6 +74,23 @@ fn an_insert_that_still_runs_when_its_connection_is_gone_is_waited_for() {
     world.assert_holds(&truth);
 }
 
+/// Longer than the worker waits for the answer of an insert: when the store wakes, the insert is still running there.
+#[test]
+fn an_insert_that_outlasts_its_timeout_because_the_store_is_frozen_is_found() {
+    let world = World::start(1);
+    let mut worker = world.worker();
+    world.wait_for_prices();
+    world.execute("ALTER TABLE entries ADD CONSTRAINT slow CHECK sleep(1.5) = 0");
+    let truth = some_traffic(&world);
+    wait::until("a running insert", PATIENCE, || Ok((world.number(RUNNING) > 0).then_some(()))).unwrap();
+    world.engine.pause().unwrap();
+    worker.wait_for_line("A round is uncertain", PATIENCE).unwrap();
+    world.engine.resume().unwrap();
+    world.execute("ALTER TABLE entries DROP CONSTRAINT slow");
+    world.wait_until_received(truth.received);
+    world.assert_holds(&truth);
+}
+
 #[test]
 fn an_engine_that_is_killed_in_the_middle_of_an_insert_and_at_its_start_loses_nothing() {
     let mut world = World::start(1);

@@ -166,6 +166,37 @@ fn a_lost_answer_leaves_the_request_with_the_server() {
 }
 
 #[test]
+fn an_abandoned_request_is_worked_on_and_one_that_is_answered_in_its_place_never_arrives() {
+    let (server, proxy) = set_up();
+    let abandoned = proxy.once("/abandoned", Action::Abandon);
+    let mut client = Connection::to(&proxy);
+    client.send("/abandoned", "row");
+    assert_eq!(client.answer(), None);
+    abandoned.wait(SOON).unwrap();
+    crate::wait::until("the request", SOON, || Ok((server.seen().len() == 1).then_some(()))).unwrap();
+
+    let _forged = proxy.once("/forged", Action::Answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno"));
+    let mut client = Connection::to(&proxy);
+    client.send("/forged", "row");
+    assert_eq!(client.answer().as_deref(), Some("no"));
+    assert_eq!(server.seen(), ["/abandoned row"]);
+}
+
+#[test]
+fn a_request_that_is_cut_in_half_is_no_whole_one_to_the_server() {
+    let (server, proxy) = set_up();
+    let cut = proxy.once("/cut", Action::CutInHalf);
+    let mut client = Connection::to(&proxy);
+    client.send("/cut", "a body of some length");
+    assert_eq!(client.answer(), None);
+    cut.wait(SOON).unwrap();
+    let mut client = Connection::to(&proxy);
+    client.send("/next", "row");
+    assert_eq!(client.answer().as_deref(), Some("row"));
+    assert_eq!(server.seen(), ["/next row"]);
+}
+
+#[test]
 fn a_held_answer_is_passed_on_when_released() {
     let (server, proxy) = set_up();
     let trap = proxy.once("slow", Action::HoldAnswer);
