@@ -43,6 +43,8 @@ struct Making<'a> {
     window: &'a mut Window,
     scratch: Scratch,
     entries: Entries,
+    /// Rows that are not sent: the digest of the batch is over these too.
+    entries_held: Entries,
     quarantine: Quarantine,
     summary: Summary,
 }
@@ -105,6 +107,7 @@ impl Maker for EventMaker {
             window,
             scratch: Scratch::default(),
             entries: Entries::with_capacity(chosen.records.len()),
+            entries_held: Entries::default(),
             quarantine: Quarantine::default(),
             summary: Summary::default(),
         };
@@ -157,30 +160,30 @@ impl Making<'_> {
                 ));
             }
         }
-        let Self { chosen, held, book, scratch, entries, summary, .. } = self;
+        let Self { chosen, held, book, scratch, entries, entries_held, summary, .. } = self;
         let Partition { topic, number } = &chosen.partition;
         entries_for(event, book, scratch, |entry| {
             let ordinal = u32::from(entry.ordinal);
             summary.entries += 1;
             summary.unpriced += u64::from(entry.is_unpriced());
-            if held.is_held("entries", record.offset, ordinal) {
-                return;
-            }
             let posting = Posting {
                 origin: Origin { topic, partition: *number, offset: record.offset, ordinal },
+                batch_first: chosen.intent.first,
                 log_time: record.log_time,
                 recorded_at: chosen.intent.recorded_at,
                 event_hash,
                 content_hash,
             };
-            entries.push(entry, &posting);
+            let is_held = held.is_held("entries", record.offset, ordinal);
+            let rows = if is_held { &mut *entries_held } else { &mut *entries };
+            summary.entry_rows.add(rows.push(entry, &posting));
         })?;
         self.window.remember(record.offset, event_hash, content_hash);
         Ok(Fate::Posted)
     }
 
     fn reject(&mut self, decoder: &Decoder, record: &Record<'_>, reject: &Reject) {
-        *self.summary.quarantined.entry(reject.reason.name()).or_default() += 1;
+        self.summary.quarantine(record.offset, reject.reason);
         if self.held.is_held(QUARANTINE, record.offset, 0) {
             return;
         }

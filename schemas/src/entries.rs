@@ -10,6 +10,7 @@ use ledger::unit::Unit;
 use ledger::usage::Dimensions;
 
 use crate::columns::{Fixed, List, Pair, Text, table};
+use crate::digest::DigestedEntry;
 use crate::tables::Origin;
 
 table! {
@@ -26,8 +27,14 @@ table! {
         partition: Fixed<4> = "UInt32",
         offset: Fixed<8> = "UInt64",
         ordinal: Fixed<4> = "UInt32",
+        batch_first: Fixed<8> = "UInt64",
         kind: Text = "String",
         operation: Fixed<8> = "UInt64",
+        reverses_topic: Text = "String",
+        reverses_partition: Fixed<4> = "UInt32",
+        reverses_offset: Fixed<8> = "UInt64",
+        reverses_ordinal: Fixed<4> = "UInt32",
+        reason: Text = "String",
         key: Text = "String",
         team: Text = "String",
         app: Text = "String",
@@ -109,6 +116,8 @@ table! {
 pub struct Posting<'a> {
     /// The record, and the entry's ordinal.
     pub origin: Origin<'a>,
+    /// The first offset of the batch.
+    pub batch_first: u64,
     /// The log's time of the record.
     pub log_time: Millis,
     /// When the batch was chosen.
@@ -126,8 +135,9 @@ struct Lines {
 }
 
 impl Entries {
-    /// Appends one entry of a usage event. Its quantities fit the columns: the domain has checked that.
-    pub fn push(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
+    /// Appends one entry of a usage event and answers the digest of its row. Its quantities fit the columns: the
+    /// domain has checked that.
+    pub fn push(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) -> u64 {
         self.rows += 1;
         self.push_identity(entry, posting);
         self.push_owners(entry);
@@ -137,6 +147,7 @@ impl Entries {
         self.push_fixed(&lines);
         self.push_avoided(entry);
         self.push_amounts(entry);
+        digested(entry, posting, &lines).digest()
     }
 
     fn push_identity(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
@@ -151,8 +162,14 @@ impl Entries {
         self.partition.push(posting.origin.partition.to_le_bytes());
         self.offset.push(posting.origin.offset.to_le_bytes());
         self.ordinal.push(posting.origin.ordinal.to_le_bytes());
+        self.batch_first.push(posting.batch_first.to_le_bytes());
         self.kind.push("usage");
         self.operation.push(0_u64.to_le_bytes());
+        self.reverses_topic.push("");
+        self.reverses_partition.push(0_u32.to_le_bytes());
+        self.reverses_offset.push(0_u64.to_le_bytes());
+        self.reverses_ordinal.push(0_u32.to_le_bytes());
+        self.reason.push("");
     }
 
     fn push_owners(&mut self, entry: &Entry<'_, '_>) {
@@ -294,6 +311,25 @@ impl Entries {
         self.reported_amount.push(reported.map_or(String::new(), |reported| reported.amount.to_string()));
         self.reported_currency.push_or_empty(reported.map(|reported| reported.currency));
         self.reported_source.push_or_empty(reported.map(|reported| reported.source));
+    }
+}
+
+/// What the digest covers of a usage entry's row.
+fn digested(entry: &Entry<'_, '_>, posting: &Posting<'_>, lines: &Lines) -> DigestedEntry {
+    DigestedEntry {
+        offset: posting.origin.offset,
+        ordinal: posting.origin.ordinal,
+        event_hash: posting.event_hash,
+        content_hash: posting.content_hash,
+        occurred_at: entry.event.occurred_at,
+        attempts: entry.attempts,
+        requests: entry.requests,
+        unpriced: i8::from(entry.is_unpriced()),
+        quantities: lines.quantities,
+        list_cost: entry.list_cost.raw(),
+        cost: entry.cost.raw(),
+        charge: entry.charge.raw(),
+        cost_avoided: entry.cost_avoided.raw(),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod columns;
 pub mod command;
+pub mod digest;
 pub mod entries;
 pub mod event;
 pub mod log;

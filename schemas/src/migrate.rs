@@ -13,10 +13,12 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "commands", include_str!("../clickhouse/0005_commands.sql")),
     (6, "model_rows", include_str!("../clickhouse/0006_model_rows.sql")),
     (7, "api_tokens", include_str!("../clickhouse/0007_api_tokens.sql")),
+    (12, "entries_batch_and_reversal", include_str!("../clickhouse/0012_entries_batch_and_reversal.sql")),
+    (13, "batches_digests", include_str!("../clickhouse/0013_batches_digests.sql")),
 ];
 
 /// Schema version that this build of Tollbook works with.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 13;
 
 /// What an answer says where the database itself is not there yet.
 const NO_DATABASE: &str = "UNKNOWN_DATABASE";

@@ -78,6 +78,12 @@ queries! {
     AUDIT_BATCHES: Open = "audit_batches";
     /// The partitions that have batches, and how many.
     AUDIT_PARTITIONS: Open = "audit_partitions";
+    /// Rows and digests of a partition's entries by batch.
+    AUDIT_DIGESTS: Open = "audit_digests";
+    /// Rows and digests of a partition's quarantine by batch.
+    AUDIT_QUARANTINE: Open = "audit_quarantine";
+    /// The first entry of a batch whose cost is not that of its lines.
+    AUDIT_LINES: Open = "audit_lines";
     /// What the tables hold for some batches of one partition.
     AUDIT_ROWS: Open = "audit_rows";
     /// Every record of one batch and where it is.

@@ -239,7 +239,7 @@ pub(crate) fn assert_holds(runtime: &Runtime, client: &Client, truth: &Truth) {
         for (team, sum) in &truth.by_team {
             assert_totals(client, &format!("AND team = '{team}'"), sum).await;
         }
-        let report = api::audit::run(client).await.unwrap();
+        let report = api::audit::run_to(client, api::audit::Depth::Full).await.unwrap();
         assert!(report.clean, "{report}");
     });
 }

@@ -1,5 +1,7 @@
-//! Batches of each partition: they tile, each is in balance, and the rows that carry its range are those that it
-//! says. Reads a bounded number of records at a time.
+//! Batches of each partition: they tile, each is in balance, and its rows are those that it says. What a batch says of
+//! its rows is their number and the sum of their digests; what the tables hold, a projection tells without a row being
+//! read. Batches without digests, those of the command log, and in a full audit all, are compared row by row.
+//! Reads a bounded number of batches and records at a time.
 
 use std::collections::HashMap;
 
@@ -8,10 +10,10 @@ use schemas::log::COMMANDS_TOPIC;
 use schemas::queries::{self, Open};
 use serde::Deserialize;
 
-use super::{Auditor, Check, Difference, Error, PartitionBalance, Report};
+use super::{Auditor, Check, Depth, Difference, Error, PartitionBalance, Report};
 
 /// Batches that are read at a time, and offsets whose rows are counted at a time.
-const BATCHES_MAX: usize = 1_000;
+const BATCHES_MAX: usize = 4_000;
 const OFFSETS_MAX: u64 = 2_000_000;
 
 #[derive(Row, Deserialize)]
@@ -34,6 +36,24 @@ struct Batch {
     quarantined: u64,
     holes: u64,
     duplicates_named: u64,
+    digested: u8,
+    entry_rows: u64,
+    entries_digest: u64,
+    quarantine_digest: u64,
+}
+
+/// What a table holds under the first offset of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Row, Deserialize)]
+struct Carried {
+    carried: u64,
+    rows_held: u64,
+    digest: u64,
+}
+
+#[derive(Row, Deserialize)]
+struct Altered {
+    record_offset: u64,
+    record_ordinal: u32,
 }
 
 /// What the tables hold for a batch.
@@ -66,12 +86,12 @@ struct Outside {
 }
 
 /// Checks every partition.
-pub(super) async fn check(auditor: &Auditor, report: &mut Report) -> Result<(), Error> {
+pub(super) async fn check(auditor: &Auditor, depth: Depth, report: &mut Report) -> Result<(), Error> {
     let query = auditor.query(queries::AUDIT_PARTITIONS).param("commands_topic", COMMANDS_TOPIC);
     let partitions: Vec<Partition> =
         query.fetch_all().await.map_err(|source| Error { what: "the partitions", source })?;
     for partition in partitions {
-        let mut walk = Walk::new(auditor, partition);
+        let mut walk = Walk::new(auditor, depth, partition);
         walk.run(report).await?;
         report.partitions.push(walk.balance);
     }
@@ -81,6 +101,7 @@ pub(super) async fn check(auditor: &Auditor, report: &mut Report) -> Result<(), 
 /// The walk over the batches of one partition.
 struct Walk<'a> {
     auditor: &'a Auditor,
+    depth: Depth,
     partition: Partition,
     balance: PartitionBalance,
     /// End of the batch before.
@@ -88,7 +109,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(auditor: &'a Auditor, partition: Partition) -> Self {
+    fn new(auditor: &'a Auditor, depth: Depth, partition: Partition) -> Self {
         let balance = PartitionBalance {
             topic: partition.topic_name.clone(),
             partition: partition.partition_number,
@@ -98,7 +119,7 @@ impl<'a> Walk<'a> {
             clean: true,
             ..PartitionBalance::default()
         };
-        Self { auditor, partition, balance, reached: None }
+        Self { auditor, depth, partition, balance, reached: None }
     }
 
     async fn run(&mut self, report: &mut Report) -> Result<(), Error> {
@@ -106,18 +127,152 @@ impl<'a> Walk<'a> {
         loop {
             let batches = self.read(after).await?;
             let Some(last) = batches.last() else { break };
+            let from = after.map_or(0, |(first, _): (u64, u64)| first + 1);
             after = Some((last.first, last.next));
-            for neighbors in neighbors(&batches) {
+            for batch in &batches {
+                self.tile(batch, report);
+                self.balance(batch, report);
+            }
+            self.compare_digests(from, &batches, report).await?;
+            let (scanned, rest): (Vec<_>, Vec<_>) =
+                batches.into_iter().partition(|batch| self.is_scanned(batch));
+            for batch in &rest {
+                self.count_duplicates(batch, report);
+            }
+            for neighbors in neighbors(&scanned) {
                 let rows = self.rows(neighbors).await?;
                 for batch in neighbors {
-                    self.tile(batch, report);
-                    self.balance(batch, report);
                     let held = rows.get(&batch.first).cloned().unwrap_or_default();
                     self.compare(batch, &held, report).await?;
                 }
             }
         }
+        self.strays_after(after, report).await?;
         self.outside(report).await
+    }
+
+    /// Whether the batch's rows are read one by one.
+    fn is_scanned(&self, batch: &Batch) -> bool {
+        self.depth == Depth::Full || batch.digested == 0 || self.partition.topic_name == COMMANDS_TOPIC
+    }
+
+    /// Compares a page of batches with the digests of the rows that carry a first offset in `[from, last first]`.
+    async fn compare_digests(
+        &mut self,
+        from: u64,
+        batches: &[Batch],
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let Some(to) = batches.last().map(|batch| batch.first) else { return Ok(()) };
+        let query = self.query(queries::AUDIT_DIGESTS).param("from", from).param("to", to);
+        let mut entries = carried(query).await?;
+        let firsts: Vec<u64> = batches.iter().map(|batch| batch.first).collect();
+        let next = batches.iter().map(|batch| batch.next).max().unwrap_or_default();
+        let query = self
+            .query(queries::AUDIT_QUARANTINE)
+            .param("first", firsts.first().copied().unwrap_or_default())
+            .param("next", next)
+            .param("firsts", firsts);
+        let quarantine = carried(query).await?;
+        for batch in batches {
+            let held = entries.remove(&batch.first).unwrap_or_default();
+            if batch.digested != 0 {
+                let quarantined = quarantine.get(&batch.first).copied().unwrap_or_default();
+                self.compare_digest(batch, held, quarantined, report).await?;
+            }
+        }
+        // Entries from before there were digests carry no first offset.
+        let is_undigested = batches.iter().any(|batch| batch.digested == 0);
+        let strays = entries.into_values().filter(|stray| stray.carried != 0 || !is_undigested);
+        self.strays(strays.collect(), report);
+        Ok(())
+    }
+
+    /// Entries whose batch would begin inside of the last one. What begins at its end is being written now.
+    async fn strays_after(&mut self, last: Option<(u64, u64)>, report: &mut Report) -> Result<(), Error> {
+        let Some((first, _)) = last.filter(|(first, _)| first + 1 < self.partition.closed) else {
+            return Ok(());
+        };
+        let query = self
+            .query(queries::AUDIT_DIGESTS)
+            .param("from", first + 1)
+            .param("to", self.partition.closed - 1);
+        self.strays(carried(query).await?.into_values().collect(), report);
+        Ok(())
+    }
+
+    fn strays(&mut self, mut strays: Vec<Carried>, report: &mut Report) {
+        strays.sort_by_key(|stray| stray.carried);
+        for Carried { carried, rows_held, .. } in strays {
+            let detail =
+                format!("{rows_held} entries say that their batch begins at {carried}, where none begins");
+            self.differs(report, Check::Outside, Some(carried), detail);
+        }
+    }
+
+    async fn compare_digest(
+        &mut self,
+        batch: &Batch,
+        entries: Carried,
+        quarantined: Carried,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let counts_agree =
+            entries.rows_held == batch.entry_rows && quarantined.rows_held == batch.quarantined;
+        let digests_agree =
+            entries.digest == batch.entries_digest && quarantined.digest == batch.quarantine_digest;
+        if counts_agree && digests_agree {
+            return Ok(());
+        }
+        let found = if counts_agree {
+            format!(
+                "and so many are there, but {} not those that it posted",
+                if entries.digest == batch.entries_digest {
+                    "its records in quarantine are"
+                } else {
+                    "its entries are"
+                }
+            )
+        } else {
+            format!("the tables hold {} and {}", entries.rows_held, quarantined.rows_held)
+        };
+        let mut offset = self.first_difference(batch).await?;
+        let mut detail = format!(
+            "the batch [{}, {}) says {} entries and {} records in quarantine; {found}",
+            batch.first, batch.next, batch.entry_rows, batch.quarantined
+        );
+        if offset.is_none()
+            && let Some(altered) = self.altered(batch).await?
+        {
+            offset = Some(altered.record_offset);
+            let Altered { record_offset, record_ordinal } = altered;
+            detail += &format!(
+                "; the cost of entry {record_ordinal} of offset {record_offset} is not that of its lines"
+            );
+        }
+        self.differs(report, Check::Rows, offset, detail);
+        Ok(())
+    }
+
+    /// The first entry of the batch whose cost and lines disagree.
+    async fn altered(&self, batch: &Batch) -> Result<Option<Altered>, Error> {
+        self.query(queries::AUDIT_LINES)
+            .param("first", batch.first)
+            .param("next", batch.next)
+            .fetch_optional()
+            .await
+            .map_err(|source| Error { what: "the lines of a batch", source })
+    }
+
+    /// The repeats of a batch are named in its own row.
+    fn count_duplicates(&mut self, batch: &Batch, report: &mut Report) {
+        if batch.duplicates_named != batch.duplicates {
+            let detail = format!(
+                "the batch [{}, {}) says {} duplicates and names {}",
+                batch.first, batch.next, batch.duplicates, batch.duplicates_named
+            );
+            self.differs(report, Check::Rows, Some(batch.first), detail);
+        }
     }
 
     /// The next batches. The first page begins before any batch: an empty range at offset 0 is none.
@@ -267,6 +422,13 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// What a table holds, by the first offset of the batch.
+async fn carried(query: clickhouse::query::Query) -> Result<HashMap<u64, Carried>, Error> {
+    let rows: Vec<Carried> =
+        query.fetch_all().await.map_err(|source| Error { what: "the digests of the rows", source })?;
+    Ok(rows.into_iter().map(|row| (row.carried, row)).collect())
+}
+
 /// Batches in groups of a bounded number of offsets, at least one batch in each.
 fn neighbors(batches: &[Batch]) -> Vec<&[Batch]> {
     let mut groups = Vec::new();
@@ -317,6 +479,10 @@ mod tests {
             quarantined: 0,
             holes: 0,
             duplicates_named: 0,
+            digested: 0,
+            entry_rows: 0,
+            entries_digest: 0,
+            quarantine_digest: 0,
         }
     }
 

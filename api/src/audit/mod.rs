@@ -90,7 +90,9 @@ pub struct PartitionBalance {
 pub struct ProjectionBalance {
     /// Name of the projection.
     pub projection: String,
-    /// Whether each of its daily totals is that of the entries.
+    /// What its totals were compared with: the entries, or another projection.
+    pub against: String,
+    /// Whether the daily totals of both are the same.
     pub clean: bool,
 }
 
@@ -127,15 +129,33 @@ pub enum Check {
     Projection,
 }
 
-/// Audits the store.
+/// How far an audit goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Batches and projections are compared by what is kept of the rows: their number, digests and totals.
+    #[default]
+    Digests,
+    /// Every row is read.
+    Full,
+}
+
+/// Audits the store by digests.
 ///
 /// # Errors
 /// Where the store does not answer a question; a difference is no error but part of the report.
 pub async fn run(client: &Client) -> Result<Report, Error> {
+    run_to(client, Depth::Digests).await
+}
+
+/// Audits the store.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_to(client: &Client, depth: Depth) -> Result<Report, Error> {
     let auditor = Auditor { client: client.clone() };
     let mut report = Report { clean: true, ..Report::default() };
-    batches::check(&auditor, &mut report).await?;
-    projections::check(&auditor, &mut report).await?;
+    batches::check(&auditor, depth, &mut report).await?;
+    projections::check(&auditor, depth, &mut report).await?;
     Ok(report)
 }
 
@@ -150,13 +170,15 @@ pub(crate) async fn audit(
     _caller: Unbound,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Report>, Problem> {
-    Parameters::parse(&uri)?.finish([""; 0])?;
+    let mut parameters = Parameters::parse(&uri)?;
+    let depth = parameters.choice("full", &[("true", Depth::Full), ("false", Depth::Digests)])?;
+    parameters.finish(["full"])?;
     // One audit at a time: it reads everything.
     let _turn = service
         .audits
         .try_acquire()
         .map_err(|_| Problem::unavailable("another audit is running; ask again when it has ended"))?;
-    run(service.store.client()).await.map(Json).map_err(|error| {
+    run_to(service.store.client(), depth.unwrap_or_default()).await.map(Json).map_err(|error| {
         tracing::error!(error = chain(&error), "The audit could not be made");
         Problem::unavailable("the store did not answer the audit; try again, or ask its operator")
     })
@@ -194,8 +216,8 @@ impl fmt::Display for Report {
             writeln!(f, "{partition}")?;
         }
         for projection in &self.projections {
-            let state = if projection.clean { "agrees with the entries" } else { "DIFFERS from the entries" };
-            writeln!(f, "projection {}: {state}", projection.projection)?;
+            let state = if projection.clean { "agrees with" } else { "DIFFERS from" };
+            writeln!(f, "projection {} {state} {}", projection.projection, projection.against)?;
         }
         for difference in &self.differences {
             writeln!(f, "difference: {difference}")?;

@@ -164,7 +164,7 @@ impl Maker for CommandMaker {
                     summary.entries += 1;
                 }
                 Err((reason, detail)) => {
-                    *summary.quarantined.entry(reason.name()).or_default() += 1;
+                    summary.quarantine(record.offset, reason);
                     if !place.is_held("quarantine", 0) {
                         quarantine::push(
                             &mut quarantine,
