@@ -87,7 +87,7 @@ pub mod answers {
     pub use crate::health::{Dependency, Health, Readiness};
     pub use crate::models::{ModelRow, Models, Publishing};
     pub use crate::quarantine::{Quarantine, Quarantined};
-    pub use crate::requests::{Attempt, AttemptEntry, Matched, Owner, Proof, Route, Total};
+    pub use crate::requests::{Attempt, AttemptEntry, Matched, Owner, Proof, Reversal, Route, Total};
     pub use crate::spend::{Spend, SpendRow, Unpriced};
     pub use crate::tokens::{Minted, Revoked, Token, Tokens};
 }

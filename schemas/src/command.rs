@@ -18,6 +18,8 @@ pub enum Command {
     MintToken(MintToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
+    /// Takes back events that were posted although their id was posted before.
+    ReverseRepeats(ReverseRepeats),
 }
 
 /// Body of [`Command::PublishPrices`].
@@ -58,6 +60,54 @@ pub struct RevokeToken {
     pub token_id: String,
 }
 
+/// Repeats that one command reverses at most.
+pub const REPEATS_MAX: usize = 500;
+
+/// Body of [`Command::ReverseRepeats`]. What it says is checked against the ledger before anything is reversed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReverseRepeats {
+    /// The repeats, at most [`REPEATS_MAX`].
+    pub repeats: Vec<Repeat>,
+    /// How far the ledger was searched, once this command and those before it are carried out; empty where more of
+    /// the same search follow.
+    pub swept: Vec<Swept>,
+}
+
+/// A record whose event id an earlier one had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    /// The record to take back.
+    pub repeat: RecordAt,
+    /// The earlier one, which stays.
+    pub first: RecordAt,
+}
+
+/// A record of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordAt {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+}
+
+/// The offset below which every id of a partition was compared with all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swept {
+    /// Topic of the partition.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub through: u64,
+}
+
 /// One record of the command log: a command, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +142,7 @@ impl Command {
             Self::PublishPrices(_) => "publish_prices",
             Self::MintToken(_) => "mint_token",
             Self::RevokeToken(_) => "revoke_token",
+            Self::ReverseRepeats(_) => "reverse_repeats",
         }
     }
 
@@ -104,6 +155,7 @@ impl Command {
             Self::PublishPrices(body) => serde_json::to_string(body)?,
             Self::MintToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
+            Self::ReverseRepeats(body) => serde_json::to_string(body)?,
         };
         let chunks = chunks(&body);
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
@@ -136,9 +188,10 @@ impl Command {
             "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            "reverse_repeats" => Self::ReverseRepeats(serde_json::from_str(body)?),
             other => {
                 return Err(Error::Malformed(serde::de::Error::custom(format_args!(
-                    "there is no command `{other}`; this version knows publish_prices, mint_token and revoke_token"
+                    "there is no command `{other}`; this version knows publish_prices, mint_token, revoke_token and reverse_repeats"
                 ))));
             }
         })

@@ -5,6 +5,7 @@
 
 mod world;
 
+mod audit;
 mod commands;
 mod crashes;
 mod embedded;

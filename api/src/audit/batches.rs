@@ -89,7 +89,7 @@ struct Outside {
 pub(super) async fn check(auditor: &Auditor, depth: Depth, report: &mut Report) -> Result<(), Error> {
     let query = auditor.query(queries::AUDIT_PARTITIONS).param("commands_topic", COMMANDS_TOPIC);
     let partitions: Vec<Partition> =
-        query.fetch_all().await.map_err(|source| Error { what: "the partitions", source })?;
+        query.fetch_all().await.map_err(|source| Error::store("the partitions", source))?;
     for partition in partitions {
         let mut walk = Walk::new(auditor, depth, partition);
         walk.run(report).await?;
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
             .param("next", batch.next)
             .fetch_optional()
             .await
-            .map_err(|source| Error { what: "the lines of a batch", source })
+            .map_err(|source| Error::store("the lines of a batch", source))
     }
 
     /// The repeats of a batch are named in its own row.
@@ -284,7 +284,7 @@ impl<'a> Walk<'a> {
             .param("limit", BATCHES_MAX)
             .fetch_all()
             .await
-            .map_err(|source| Error { what: "the batches", source })
+            .map_err(|source| Error::store("the batches", source))
     }
 
     async fn rows(&self, batches: &[Batch]) -> Result<HashMap<u64, Rows>, Error> {
@@ -297,7 +297,7 @@ impl<'a> Walk<'a> {
             .param("firsts", firsts)
             .fetch_all()
             .await
-            .map_err(|source| Error { what: "the rows of the batches", source })?;
+            .map_err(|source| Error::store("the rows of the batches", source))?;
         Ok(rows.into_iter().map(|rows| (rows.batch_first, rows)).collect())
     }
 
@@ -388,7 +388,7 @@ impl<'a> Walk<'a> {
             .param("next", batch.next)
             .fetch_all()
             .await
-            .map_err(|source| Error { what: "the records of a batch", source })?;
+            .map_err(|source| Error::store("the records of a batch", source))?;
         Ok(first_difference(batch, &records))
     }
 
@@ -399,7 +399,7 @@ impl<'a> Walk<'a> {
             .param("closed", self.partition.closed)
             .fetch_all()
             .await
-            .map_err(|source| Error { what: "the rows outside of batches", source })?;
+            .map_err(|source| Error::store("the rows outside of batches", source))?;
         for outside in outside {
             self.balance.pending_rows += outside.rows_after;
             if outside.rows_before > 0 {
@@ -425,7 +425,7 @@ impl<'a> Walk<'a> {
 /// What a table holds, by the first offset of the batch.
 async fn carried(query: clickhouse::query::Query) -> Result<HashMap<u64, Carried>, Error> {
     let rows: Vec<Carried> =
-        query.fetch_all().await.map_err(|source| Error { what: "the digests of the rows", source })?;
+        query.fetch_all().await.map_err(|source| Error::store("the digests of the rows", source))?;
     Ok(rows.into_iter().map(|row| (row.carried, row)).collect())
 }
 

@@ -6,6 +6,8 @@
 
 mod batches;
 mod projections;
+mod repeats;
+mod reversals;
 
 use std::fmt;
 
@@ -23,6 +25,8 @@ use crate::parameters::Parameters;
 use crate::router::Service;
 use crate::store::chain;
 
+pub use repeats::{Sweep, reverse_repeats};
+
 /// Seconds that one query of the audit may take.
 const SECONDS_MAX: u32 = 600;
 /// Differences that a report lists; the rest is counted.
@@ -30,13 +34,28 @@ const DIFFERENCES_MAX: usize = 100;
 
 /// Why the audit could not be made. It says nothing about the books.
 #[derive(Debug, thiserror::Error)]
-#[error("the store did not answer the audit's question for {what}")]
-pub struct Error {
-    /// What was asked.
-    pub what: &'static str,
-    /// What the store said.
-    #[source]
-    pub source: clickhouse::error::Error,
+pub enum Error {
+    /// The store did not answer.
+    #[error("the store did not answer the audit's question for {what}")]
+    Store {
+        /// What was asked.
+        what: &'static str,
+        /// What the store said.
+        #[source]
+        source: clickhouse::error::Error,
+    },
+    /// The log did not take the commands that reverse repeats. Some may be in it; the next search asks again.
+    #[error("the log did not take the reversal of repeats")]
+    Log(#[from] schemas::log::Error),
+    /// The commands that reverse repeats could not be written.
+    #[error("the reversal of repeats could not be written as a command")]
+    Command,
+}
+
+impl Error {
+    fn store(what: &'static str, source: clickhouse::error::Error) -> Self {
+        Self::Store { what, source }
+    }
 }
 
 /// What the audit found.
@@ -79,6 +98,10 @@ pub struct PartitionBalance {
     pub holes: u64,
     /// Entries that the posted records made.
     pub entries: u64,
+    /// Posted records that were reversed, because their id was posted before.
+    pub reversed: u64,
+    /// Those of them whose content differed from the first.
+    pub reversed_conflicts: u64,
     /// Rows of the batch that is being written now.
     pub pending_rows: u64,
     /// Whether every check of this partition passed.
@@ -125,6 +148,8 @@ pub enum Check {
     Rows,
     /// Every row lies in a batch.
     Outside,
+    /// A reversed repeat comes out at nothing.
+    Reversal,
     /// A projection's totals are those of the entries.
     Projection,
 }
@@ -155,6 +180,7 @@ pub async fn run_to(client: &Client, depth: Depth) -> Result<Report, Error> {
     let auditor = Auditor { client: client.clone() };
     let mut report = Report { clean: true, ..Report::default() };
     batches::check(&auditor, depth, &mut report).await?;
+    reversals::check(&auditor, &mut report).await?;
     projections::check(&auditor, depth, &mut report).await?;
     Ok(report)
 }
@@ -200,6 +226,14 @@ impl Auditor {
 }
 
 impl Report {
+    /// Marks a partition as one that differs.
+    fn partition_differs(&mut self, topic: &str, partition: u32) {
+        let mut partitions = self.partitions.iter_mut();
+        if let Some(found) = partitions.find(|found| found.topic == topic && found.partition == partition) {
+            found.clean = false;
+        }
+    }
+
     fn differs(&mut self, difference: Difference) {
         self.clean = false;
         if self.differences.len() < DIFFERENCES_MAX {
@@ -245,6 +279,9 @@ impl fmt::Display for PartitionBalance {
             self.entries,
             self.batches
         )?;
+        if self.reversed > 0 {
+            write!(f, "; {} reversed as repeats", self.reversed)?;
+        }
         if self.holes > 0 {
             write!(f, "; {} offsets without a record", self.holes)?;
         }

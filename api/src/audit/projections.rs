@@ -92,6 +92,6 @@ async fn totals(
         None => query.with_setting("optimize_use_projections", "0"),
     };
     let days: Vec<Day> =
-        query.fetch_all().await.map_err(|source| Error { what: "the daily totals", source })?;
+        query.fetch_all().await.map_err(|source| Error::store("the daily totals", source))?;
     Ok(days.into_iter().map(|day| ((day.day.clone(), day.currency_code.clone()), day)).collect())
 }

@@ -72,6 +72,8 @@ const COLUMNS: &[&str] = &[
     "charge",
     "cost_avoided",
     "currency",
+    "reason",
+    "reverses",
 ];
 
 /// The entries as NDJSON.
@@ -224,6 +226,8 @@ fn cells(entry: &Entry) -> Vec<String> {
         entry.charge.clone(),
         entry.cost_avoided.clone(),
         text(&entry.currency),
+        text(&entry.reason),
+        entry.reverses.as_ref().map(|origin| safe(&origin.to_string())).unwrap_or_default(),
     ]);
     cells.extend(FIXED.map(|unit| entry.quantities.get(unit).cloned().unwrap_or_else(|| "0".to_owned())));
     let other = entry.quantities.iter().filter(|(unit, _)| !FIXED.contains(&unit.as_str())).collect();

@@ -293,6 +293,7 @@ impl Worker {
 
     async fn apply(&self, offset: u64, command: Command) -> Result<()> {
         match command {
+            Command::ReverseRepeats(_) => Ok(()),
             Command::MintToken(mint) => {
                 let row = json!({
                     "topic": COMMANDS_TOPIC, "offset": offset, "token_id": mint.token_id, "name": mint.name,

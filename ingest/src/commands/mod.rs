@@ -2,20 +2,23 @@
 //! depends on nothing else, so it does the same when it is run again after a crash.
 
 mod publish;
+mod reverse;
 mod tokens;
 
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
+use schemas::digest::Digest;
 use schemas::event::{Decoder, SchemaError};
 use schemas::tables::{ApiTokens, CommandRow, Commands, ModelRows, Origin, Quarantine};
 
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
+use crate::commands::reverse::Reversals;
 use crate::quarantine;
 use crate::source::{Partition, Record};
 use crate::store::{Rows, Store};
 
-const TABLES: &[&str] = &["quarantine", "model_rows", "api_tokens", "commands"];
+const TABLES: &[&str] = &["quarantine", "model_rows", "api_tokens", "entries", "commands"];
 
 const EARLIER_PARTS: &str = include_str!("../../../schemas/clickhouse/queries/command_parts.sql");
 const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome_before.sql");
@@ -31,6 +34,9 @@ pub struct CommandMaker {
 struct Effect {
     model_rows: ModelRows,
     tokens: ApiTokens,
+    reversals: Reversals,
+    /// All rows of `entries`, also those that are held.
+    entry_rows: Digest,
     detail: String,
     result: String,
 }
@@ -53,7 +59,10 @@ impl From<clickhouse::error::Error> for Refusal {
 struct Place<'a> {
     partition: &'a Partition,
     offset: u64,
+    /// The first offset of its batch.
+    batch_first: u64,
     log_time: Millis,
+    recorded_at: Millis,
     held: &'a Held,
 }
 
@@ -94,6 +103,7 @@ impl CommandMaker {
             Command::PublishPrices(publish) => self.publish(place, &publish),
             Command::MintToken(mint) => self.mint(place, &mint),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
+            Command::ReverseRepeats(reverse) => self.reverse(place, &reverse),
         }
     }
 
@@ -154,7 +164,9 @@ impl Maker for CommandMaker {
             let place = Place {
                 partition: &chosen.partition,
                 offset: record.offset,
+                batch_first: chosen.intent.first,
                 log_time: record.log_time,
+                recorded_at: chosen.intent.recorded_at,
                 held,
             };
             match parse(&record) {
@@ -162,6 +174,7 @@ impl Maker for CommandMaker {
                     effect = self.record(&place, &envelope, chosen, &mut commands)?;
                     summary.posted += 1;
                     summary.entries += 1;
+                    summary.entry_rows = effect.entry_rows;
                 }
                 Err((reason, detail)) => {
                     summary.quarantine(record.offset, reason);
@@ -183,6 +196,7 @@ impl Maker for CommandMaker {
             Box::new(quarantine),
             Box::new(effect.model_rows),
             Box::new(effect.tokens),
+            Box::new(effect.reversals),
             Box::new(commands),
         ];
         Ok(Batch {
