@@ -13,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use schemas::caller::Scope;
 use schemas::log::Log;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
+use crate::audit::periodic::Desk;
 use crate::auth::{Gate, Tokens, require};
 use crate::commands::Sent;
 use crate::error::{PROBLEM_JSON, Problem};
@@ -38,7 +38,7 @@ pub(crate) struct Service {
     pub(crate) tokens: Tokens,
     pub(crate) sent: Sent,
     pub(crate) metrics: Metrics,
-    pub(crate) audits: Arc<Semaphore>,
+    pub(crate) audits: Desk,
     pub(crate) change_wait: Duration,
     pub(crate) description: Arc<utoipa::openapi::OpenApi>,
 }
@@ -56,7 +56,7 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         tokens: Tokens::default(),
         sent: Sent::default(),
         metrics: Metrics::register(api.registry)?,
-        audits: Arc::new(Semaphore::new(1)),
+        audits: api.audits,
         change_wait: api.change_wait,
         description: Arc::new(openapi::describe(api.intake_description)),
     };
@@ -71,7 +71,7 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .route("/v1/tokens", get(tokens::list).post(tokens::mint))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/operations/{id}", get(operations::operation))
-        .route("/v1/audit", get(audit::audit));
+        .route("/v1/audit", get(audit::audit).post(audit::audit_and_reverse));
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -10,7 +10,7 @@ use ingest::registry::Registry;
 use schemas::log::{COMMANDS_TOPIC, Log};
 use tokio::runtime::Runtime;
 
-use crate::options::{KafkaOptions, StoreOptions};
+use crate::options::{AuditOptions, KafkaOptions, StoreOptions};
 use crate::{log, store};
 
 /// Options of `tollbook api`.
@@ -20,6 +20,8 @@ pub(crate) struct Options {
     store: StoreOptions,
     #[command(flatten)]
     kafka: KafkaOptions,
+    #[command(flatten)]
+    audit: AuditOptions,
     /// Address to serve the API on
     #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     listen: SocketAddr,
@@ -37,23 +39,28 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);
     let schemas =
         Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
-    let router = router(client, log, &options.kafka.topic, schemas, registry)?;
+    let router = router(&runtime, client, log, &options.kafka.topic, schemas, registry, &options.audit)?;
     let signals = log::Signals::listen(&runtime)?;
     let listener = listen(&runtime, options.listen)?;
     println!("Tollbook's API is at http://{}", options.listen);
     runtime.block_on(serve(listener, router, signals))
 }
 
-/// The API with the intake.
+/// The API with the intake, and the audits that it makes by itself.
 pub(crate) fn router(
+    runtime: &Runtime,
     client: clickhouse::Client,
     log: Arc<dyn Log>,
     topic: &str,
     schemas: Arc<Registry>,
     registry: prometheus::Registry,
+    audit: &AuditOptions,
 ) -> anyhow::Result<axum::Router> {
     let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic, schemas));
     let api = ::api::Api::new(client, log, registry).with_intake_description(ingest::intake::openapi());
+    if let Some(every) = audit.every()? {
+        runtime.spawn(api.audits(every)?);
+    }
     Ok(::api::router(api, Some(intake))?)
 }
 

@@ -19,7 +19,7 @@ use schemas::log::{COMMANDS_TOPIC, Log};
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
-use crate::options::{KafkaOptions, StoreOptions, WorkerOptions};
+use crate::options::{AuditOptions, KafkaOptions, StoreOptions, WorkerOptions};
 use crate::supervise::{Engine, EngineConfig};
 use crate::workers::{LogSource, Shared, Workers};
 use crate::{api, credentials, engine, log, store};
@@ -56,6 +56,8 @@ pub(crate) struct Options {
     kafka: KafkaOptions,
     #[command(flatten)]
     worker: WorkerOptions,
+    #[command(flatten)]
+    audit: AuditOptions,
 }
 
 /// Runs until SIGTERM or SIGINT, then posts what was read and ends.
@@ -86,7 +88,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         schemas: schemas.clone(),
     };
     let workers = Workers::start(&shared)?;
-    let router = api::router(client, log, &options.kafka.topic, schemas, registry)?;
+    let router = api::router(&runtime, client, log, &options.kafka.topic, schemas, registry, &options.audit)?;
     let signals = log::Signals::listen(&runtime)?;
     let serving = runtime.spawn(api::serve(listener, router, signals.clone()));
     println!("Tollbook is up at http://{}; its data is in {}", options.listen, options.data.display());

@@ -7,10 +7,10 @@ use ledger::event::{Credential, GatewayCache, Millis};
 use ledger::money::{Amount, Decimal};
 use ledger::price::{Basis, Line};
 use ledger::unit::Unit;
-use ledger::usage::Dimensions;
 
 use crate::columns::{Fixed, List, Pair, Text, table};
 use crate::digest::DigestedEntry;
+use crate::stored;
 use crate::tables::Origin;
 
 table! {
@@ -416,24 +416,13 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
 fn dimensions(entry: &Entry<'_, '_>) -> String {
-    let mut text = String::new();
-    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } =
-        entry.dimensions;
-    for (name, value) in [
-        ("inference_geo", inference_geo),
-        ("size", size),
-        ("quality", quality),
-        ("resolution", resolution),
-        ("audio", audio),
-        ("search_context_size", search_context_size),
-    ] {
-        let Some(value) = value else { continue };
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        let _ = write!(text, "{name}={value}");
-    }
-    text
+    let lines = if entry.lines.is_empty() { entry.avoided } else { entry.lines };
+    let counted = lines
+        .iter()
+        .filter(|line| line.unit.is_prompt_token())
+        .filter_map(|line| u64::try_from(line.quantity.to_i64()?).ok())
+        .fold(0, u64::saturating_add);
+    stored::dimensions_text(&entry.dimensions, counted)
 }
 
 #[cfg(test)]

@@ -11,4 +11,5 @@ pub mod log;
 pub mod migrate;
 pub mod prices;
 pub mod queries;
+pub mod stored;
 pub mod tables;

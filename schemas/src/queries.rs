@@ -88,6 +88,12 @@ queries! {
     AUDIT_REVERSED: Open = "audit_reversed";
     /// Reversed entries that do not come out at nothing.
     AUDIT_REVERSALS: Open = "audit_reversals";
+    /// Usage entries with all that their cost was derived from.
+    STORED_ENTRIES: Bounded = "stored_entries";
+    /// The condition that draws a sample of entries.
+    AUDIT_SAMPLE: Open = "audit_sample";
+    /// Every published price row.
+    AUDIT_PRICES: Open = "audit_prices";
     /// How far the entries were searched for repeats.
     AUDIT_SWEPT: Open = "audit_swept";
     /// How far the closed batches of each partition of usage reach.

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use api::audit::{Check, Depth, Sweep};
+use api::audit::{Check, Sweep};
 use futures::future::BoxFuture;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use schemas::log::{self, Log, NewRecord, Position};
 use tests::proxy::Action;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{FULL, PATIENCE, World};
 
 const TOPIC: &str = "usage.events";
 const INSERT_ENTRIES: &str = "INSERT INTO entries";
@@ -137,7 +137,7 @@ fn repeats_beyond_the_window_are_reversed_once_and_the_first_of_each_id_stays() 
     let reversals = "SELECT count() FROM entries WHERE kind = 'reversal'";
     assert_eq!(world.number(reversals), 7);
     assert_eq!(world.number(&format!("{reversals} AND reason = 'conflict'")), 1);
-    let report = world.runtime.block_on(api::audit::run_to(&store, Depth::Full)).unwrap();
+    let report = world.runtime.block_on(api::audit::run_with(&store, FULL)).unwrap();
     assert!(report.clean, "{report}");
     let reversed: Vec<(&str, u32, u64, u64)> = report
         .partitions
@@ -186,6 +186,6 @@ fn a_worker_killed_between_the_command_and_its_rows_leaves_a_reversal_that_the_n
         "SELECT count() FROM batches WHERE topic = 'tollbook.commands' AND healed = 1 AND entry_rows = 7";
     tests::wait::until("the closed batch", PATIENCE, || Ok((world.number(closed) == 1).then_some(())))
         .unwrap();
-    let report = world.runtime.block_on(api::audit::run_to(&world.store(), Depth::Full)).unwrap();
+    let report = world.runtime.block_on(api::audit::run_with(&world.store(), FULL)).unwrap();
     assert!(report.clean, "{report}");
 }

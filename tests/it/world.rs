@@ -23,6 +23,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 const LEASE: &str = "2s";
 const TOPIC: &str = "usage.events";
 const DATABASE: &str = "tollbook";
+/// An audit that reads every row and derives every amount again.
+pub(crate) const FULL: api::audit::Options =
+    api::audit::Options { depth: api::audit::Depth::Full, reprice: Some(api::audit::Sample::All) };
 
 /// Everything that a worker needs.
 pub(crate) struct World {
@@ -239,7 +242,7 @@ pub(crate) fn assert_holds(runtime: &Runtime, client: &Client, truth: &Truth) {
         for (team, sum) in &truth.by_team {
             assert_totals(client, &format!("AND team = '{team}'"), sum).await;
         }
-        let report = api::audit::run_to(client, api::audit::Depth::Full).await.unwrap();
+        let report = api::audit::run_with(client, FULL).await.unwrap();
         assert!(report.clean, "{report}");
     });
 }

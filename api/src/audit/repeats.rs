@@ -40,6 +40,18 @@ pub struct Sweep {
     pub carried_out: bool,
 }
 
+impl std::fmt::Display for Sweep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { records, repeats, commands, carried_out } = self;
+        write!(f, "repeats: {repeats} found among {records} new records")?;
+        if *repeats > 0 {
+            let state = if *carried_out { "reversed by" } else { "being reversed by" };
+            write!(f, ", {state} {}", commands.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
 #[derive(Row, Deserialize)]
 struct Reach {
     topic_name: String,

@@ -48,7 +48,6 @@ pub(super) async fn check(auditor: &Auditor, report: &mut Report) -> Result<(), 
         .await
         .map_err(|source| Error::store("the reversals", source))?;
     for uneven in uneven {
-        report.partition_differs(&uneven.record_topic, uneven.record_partition);
         report.differs(Difference {
             check: Check::Reversal,
             detail: describe(&uneven),

@@ -1,6 +1,9 @@
 //! The trial balance finds what is missing, doubled or badly counted, and names the first offset.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use axum::http::Method;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -70,7 +73,10 @@ async fn books_in_balance_are_clean_and_say_how_much_they_hold() -> Result<()> {
     assert_eq!(full["clean"], true, "{full}");
     assert_eq!(full["projections"].as_array().map(Vec::len), Some(3));
     let text = api::audit::run(&world.client).await?.to_string();
-    assert!(text.contains("received 5 = posted 3 + duplicates 1 + quarantined 1"), "{text}");
+    assert!(
+        text.contains("usage.events/0  [0, 6)         5       3           1            1      1        4"),
+        "{text}"
+    );
     assert!(text.ends_with("clean"));
     Ok(())
 }
@@ -233,5 +239,128 @@ async fn the_command_log_is_balanced_against_its_own_table() -> Result<()> {
         (&report["differences"][0]["check"], &report["differences"][0]["offset"]),
         (&json!("rows"), &json!(1))
     );
+    Ok(())
+}
+
+/// What prices an ordinary entry: 2 for an input token, 4 for an output token.
+fn published() -> Value {
+    let body = r#"{"id":"openai/gpt-5@1","provider":"openai","model":"gpt-5","currency":"USD","prices":[
+        {"unit":"input_uncached_tokens","amount":"2","per":"1"},{"unit":"output_text_tokens","amount":"4","per":"1"}]}"#;
+    json!({"topic": "tollbook.commands", "partition": 0, "offset": 0, "ordinal": 0, "row_id": "openai/gpt-5@1",
+           "provider": "openai", "model": "gpt-5", "currency": "USD", "source": "test", "source_version": "1", "body": body})
+}
+
+#[tokio::test]
+async fn an_amount_that_is_not_quantity_times_price_is_found_by_deriving_it_again() -> Result<()> {
+    let world = World::new().await?;
+    world.insert("model_rows", &[published()]).await?;
+    let entry = |offset: u64, fields: Value| {
+        let mut entry = json!({"offset": offset, "service_tier": "standard", "processing": "interactive", "speed": "standard"});
+        if let (Value::Object(entry), Value::Object(fields)) = (&mut entry, fields) {
+            entry.extend(fields);
+        }
+        entry
+    };
+    world.post(&[entry(0, json!({})), entry(1, json!({})), entry(2, json!({}))]).await?;
+    let report = world.get("/v1/audit?reprice=all").await?;
+    assert_eq!(report["repricing"], json!({"entries": 3, "differing": 0, "seed": null}), "{report}");
+
+    // 10 × 2 + 10 × 3 = 50: the lines add up, but 3 is not the row's price.
+    world
+        .post(&[entry(3, json!({"output_text_tokens": 10, "output_text_price": "3", "cost": "50"}))])
+        .await?;
+    let report = world.get("/v1/audit?reprice=all").await?;
+    assert_eq!(report["repricing"], json!({"entries": 4, "differing": 1, "seed": null}));
+    let differences = report["differences"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = differences.iter().find(|difference| difference["check"] == "price");
+    let found = found.map(|found| (found["offset"].clone(), found["detail"].as_str().unwrap_or_default()));
+    let (offset, detail) = found.unwrap_or_default();
+    assert_eq!(offset, 3);
+    assert!(
+        detail.contains("the amount of output_text_tokens is stored as 30 and derived as 40"),
+        "{detail}"
+    );
+
+    let sample = world.get("/v1/audit?reprice=2&seed=7").await?;
+    assert_eq!((&sample["repricing"]["entries"], &sample["repricing"]["seed"]), (&json!(2), &json!(7)));
+    assert_eq!(sample["repricing"], world.get("/v1/audit?reprice=2&seed=7").await?["repricing"]);
+    let (status, _) = world.call(Method::GET, "/v1/audit?reprice=0", &world.admin, None).await?;
+    assert_eq!(status, 400);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_audit_that_the_process_made_by_itself_is_kept_and_measured() -> Result<()> {
+    let world = books().await?;
+    let (status, _) = world.call(Method::GET, "/v1/audit?cached=true", &world.admin, None).await?;
+    assert_eq!(status, 404);
+    let world = world.auditing(Duration::from_secs(1))?;
+    let begun = Instant::now();
+    let report = loop {
+        let (status, report) = world.call(Method::GET, "/v1/audit?cached=true", &world.admin, None).await?;
+        if status == 200 {
+            break report;
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(60), "no audit was made");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&report["clean"], &report["sweep"]["repeats"]), (&json!(true), &json!(0)), "{report}");
+    let metrics = world.text("/metrics").await?;
+    for line in [
+        "tollbook_audit_clean 1",
+        "tollbook_audit_differences 0",
+        "tollbook_audit_runs_total{outcome=\"clean\"} ",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reversal_is_shown_beside_the_attempt_that_it_takes_back() -> Result<()> {
+    let world = World::new().await?;
+    let reversal = json!({
+        "topic": "tollbook.commands", "offset": 3, "kind": "reversal", "request_id": "r", "event_id": "e",
+        "reverses_topic": "usage.events", "reverses_partition": 0, "reverses_offset": 1, "reverses_ordinal": 0,
+        "reason": "duplicate", "attempts": -1, "requests": -1, "input_uncached_tokens": -10, "output_text_tokens": -5,
+        "list_cost": "-40", "cost": "-40", "charge": "-40",
+    });
+    let same = json!({"request_id": "r", "event_id": "e"});
+    world.post(&[same.clone(), same, reversal]).await?;
+    let proof = world.get("/v1/requests/r").await?;
+    assert_eq!(
+        proof["totals"],
+        json!([{"currency": "USD", "list_cost": "40", "cost": "40", "charge": "40"}])
+    );
+    assert_eq!(proof["attempts"][0]["reversed"], Value::Null);
+    let reversed = &proof["attempts"][1]["reversed"];
+    assert_eq!(
+        (&reversed["reason"], &reversed["origin"]["topic"]),
+        (&json!("duplicate"), &json!("tollbook.commands"))
+    );
+    let origin = json!({"topic": "usage.events", "partition": 0, "offset": 1, "ordinal": 0});
+    assert_eq!(proof["corrections"][0]["reverses"], origin);
+    let entries = world.get("/v1/entries").await?;
+    let shown = entries["rows"].as_array().into_iter().flatten().find(|entry| entry["kind"] == "reversal");
+    assert_eq!(
+        shown.map(|entry| (&entry["reverses"], &entry["reason"])),
+        Some((&origin, &json!("duplicate")))
+    );
+    let spend = world.get("/v1/spend?from=2026-11-01&to=2026-12-01").await?;
+    assert_eq!((&spend["rows"][0]["attempts"], &spend["rows"][0]["amount"]), (&json!(1), &json!("40")));
+
+    // One that takes back less than was posted is found.
+    let report = world.get("/v1/audit").await?;
+    assert!(!report.to_string().contains("\"reversal\""), "{report}");
+    world
+        .client
+        .query("ALTER TABLE entries UPDATE charge = -39 WHERE kind = 'reversal'")
+        .with_setting("mutations_sync", "2")
+        .execute()
+        .await?;
+    let report = world.get("/v1/audit").await?;
+    let found =
+        report["differences"].as_array().into_iter().flatten().find(|found| found["check"] == "reversal");
+    assert_eq!(found.map(|found| &found["offset"]), Some(&json!(1)), "{report}");
     Ok(())
 }

@@ -61,6 +61,13 @@ impl World {
         Ok(Self { router: api::router(api.with_change_wait(wait), None)?, ..self })
     }
 
+    /// The same world behind an API that audits by itself.
+    pub(crate) fn auditing(self, every: Duration) -> Result<Self> {
+        let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new());
+        tokio::spawn(api.audits(every)?);
+        Ok(Self { router: api::router(api, None)?, ..self })
+    }
+
     /// Puts a token into the store, as the migration does with the first one, and answers its text.
     pub(crate) async fn token(
         &self,
