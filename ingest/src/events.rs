@@ -144,6 +144,8 @@ impl Making<'_> {
         let (event_hash, content_hash) = (id_hash(event.event_id), content_hash(event));
         match self.window.look(record.offset, event_hash, content_hash) {
             Verdict::New if self.held.is_refused(record.offset) => {
+                // What an earlier run put into quarantine may be there for what it is: then that is the reason again.
+                entries_for(event, self.book, &mut self.scratch, |_| {})?;
                 return Err(Reject::new(
                     Reason::Unpostable,
                     "the store refuses its row; the worker's log has the answer",

@@ -162,6 +162,32 @@ fn repeats_beyond_the_window_are_reversed_once_and_the_first_of_each_id_stays() 
     assert_eq!((found.topic.as_deref(), found.partition, found.offset), (Some(TOPIC), Some(0), Some(14)));
 }
 
+/// What a reversal copies, and what it negates, is written down column by column.
+#[test]
+fn every_column_of_entries_that_is_summed_is_negated_in_a_reversal() {
+    const REVERSALS: &str = include_str!("../../schemas/clickhouse/queries/reversals.sql");
+    let world = World::start(1);
+    let columns: Vec<String> = world
+        .runtime
+        .block_on(
+            world
+                .store()
+                .query(
+                    "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'entries' \
+                     AND (type LIKE '%Decimal%' OR type IN ('Int8', 'Int64')) AND name NOT LIKE '%\\_price'",
+                )
+                .fetch_all(),
+        )
+        .unwrap();
+    assert!(columns.len() > 15, "{columns:?}");
+    for column in columns {
+        let is_negated = REVERSALS.lines().any(|line| {
+            line.contains("negate(") && line.trim_end_matches(',').ends_with(&format!(" AS {column}"))
+        });
+        assert!(is_negated, "schemas/clickhouse/queries/reversals.sql does not negate {column}");
+    }
+}
+
 #[test]
 fn a_worker_killed_between_the_command_and_its_rows_leaves_a_reversal_that_the_next_one_completes() {
     let world = World::start(2);

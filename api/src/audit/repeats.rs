@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 use super::{Auditor, Error};
 use crate::commands::new_id;
 
-/// Ids that one query keeps in memory, at about 100 bytes each.
-const IDS_AT_ONCE_MAX: u64 = 2_000_000;
+/// Ids that one query keeps in memory, at about 75 bytes each.
+const IDS_AT_ONCE_MAX: u64 = 4_000_000;
 /// Repeated ids that one query answers, and ids whose records one query looks up.
 const REPEATED_AT_ONCE_MAX: usize = 100_000;
 const LOOKED_UP_AT_ONCE_MAX: usize = 1_000;
@@ -96,7 +96,7 @@ pub async fn reverse_repeats(
 ) -> Result<Sweep, Error> {
     let search = Search { auditor: Auditor { client: client.clone() }, log, actor };
     let mut sweep = Sweep { carried_out: true, ..Sweep::default() };
-    let (new, is_first) = search.new().await?;
+    let (new, is_first) = search.unsearched().await?;
     sweep.records = new.iter().map(|new| new.to - new.from).sum();
     if sweep.records == 0 {
         return Ok(sweep);
@@ -139,7 +139,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The records of each partition that are new, and whether this is the first search of all.
-    async fn new(&self) -> Result<(Vec<New>, bool), Error> {
+    async fn unsearched(&self) -> Result<(Vec<New>, bool), Error> {
         // Where the search ends is read before the ids are: what is posted meanwhile is for the next one.
         let closed = self.auditor.query(queries::AUDIT_CLOSED).param("commands_topic", COMMANDS_TOPIC);
         let closed: Vec<Reach> =

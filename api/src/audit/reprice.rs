@@ -108,17 +108,17 @@ fn derive(entry: &StoredEntry, book: &PriceBook) -> Result<(), String> {
     let is_reported = parts.lines.iter().any(|line| line.basis == Basis::Reported.to_string());
     if is_reported {
         let is_row_for_it = row.is_some_and(|row| row.row.amount_basis == AmountBasis::ProviderReported);
-        return equal(&"its price row bills what is reported", true, is_row_for_it && is_owed)
+        return equal(&"its price row bills what is reported", &true, &(is_row_for_it && is_owed))
             // A further entry of the event does not repeat what was reported.
-            .and_then(|()| equal(&"the reported cost", parts.cost, parts.reported.unwrap_or(parts.cost)));
+            .and_then(|()| equal(&"the reported cost", &parts.cost, &parts.reported.unwrap_or(parts.cost)));
     }
     let is_missing = parts.flags.contains(Flag::UsageMissing);
     match row {
         Some(row) if (is_owed && !is_missing) || parts.is_hit => priced(&parts, row, is_owed),
         _ => {
             let sum = stored_sum(&parts)?;
-            equal(&"the sum of its lines", parts.cost, sum)?;
-            equal(&"its cost without a price", parts.cost, Amount::ZERO)
+            equal(&"the sum of its lines", &parts.cost, &sum)?;
+            equal(&"its cost without a price", &parts.cost, &Amount::ZERO)
         }
     }
 }
@@ -134,23 +134,23 @@ fn priced(parts: &Parts<'_>, row: Match<'_>, is_owed: bool) -> Result<(), String
         .try_fold(Amount::ZERO, |sum, line| sum.checked_add(line.amount))
         .ok_or("the sum of its lines does not fit")?;
     if parts.is_hit {
-        return equal(&"what the cache spared", parts.cost_avoided, sum)
-            .and_then(|()| equal(&"the cost of a cache hit", parts.cost, Amount::ZERO));
+        return equal(&"what the cache spared", &parts.cost_avoided, &sum)
+            .and_then(|()| equal(&"the cost of a cache hit", &parts.cost, &Amount::ZERO));
     }
-    equal(&"the number of its lines", parts.lines.len(), lines.len())?;
+    equal(&"the number of its lines", &parts.lines.len(), &lines.len())?;
     lines.sort_by_key(|line| line.unit);
     for (stored, Line { unit, quantity, amount, basis, .. }) in parts.lines.iter().zip(&lines) {
-        equal(&"the unit of a line", stored.unit, *unit)?;
-        equal(&format_args!("the quantity of {unit}"), stored.quantity, *quantity)?;
-        equal(&format_args!("the amount of {unit}"), stored.amount, *amount)?;
-        equal(&format_args!("the price basis of {unit}"), stored.basis, &basis.to_string())?;
+        equal(&"the unit of a line", &stored.unit, unit)?;
+        equal(&format_args!("the quantity of {unit}"), &stored.quantity, quantity)?;
+        equal(&format_args!("the amount of {unit}"), &stored.amount, amount)?;
+        equal(&format_args!("the price basis of {unit}"), stored.basis, basis.to_string().as_str())?;
     }
-    equal(&"its cost", parts.cost, sum)?;
-    equal(&"its flags", names(parts.flags.iter().map(Flag::name)), names(flags.iter().map(Flag::name)))?;
+    equal(&"its cost", &parts.cost, &sum)?;
+    equal(&"its flags", &names(parts.flags.iter().map(Flag::name)), &names(flags.iter().map(Flag::name)))?;
     let unpriced = if is_owed { unpriced } else { UnitSet::EMPTY };
     // A unit may also lack a price in the charge, which is another row's.
     let is_told = unpriced.iter().all(|unit| parts.unpriced.contains(unit));
-    equal(&"whether all its units without a price are told", is_told, true)
+    equal(&"whether all its units without a price are told", &is_told, &true)
 }
 
 fn stored_sum(parts: &Parts<'_>) -> Result<Amount, String> {
@@ -158,10 +158,10 @@ fn stored_sum(parts: &Parts<'_>) -> Result<Amount, String> {
     Ok(sum.ok_or("the sum of its lines does not fit")?)
 }
 
-fn equal<T: PartialEq + std::fmt::Display>(
+fn equal<T: PartialEq + std::fmt::Display + ?Sized>(
     what: &dyn std::fmt::Display,
-    stored: T,
-    derived: T,
+    stored: &T,
+    derived: &T,
 ) -> Result<(), String> {
     if stored == derived {
         Ok(())
