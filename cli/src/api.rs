@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -31,6 +32,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let url = options.store.url()?;
     let kafka = options.kafka.required()?;
+    let audit_every = options.audit.every()?;
     let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
     let runtime = Runtime::new()?;
     store::wait_until_migrated(&runtime, &client, url)?;
@@ -39,29 +41,44 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);
     let schemas =
         Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
-    let router = router(&runtime, client, log, &options.kafka.topic, schemas, registry, &options.audit)?;
     let signals = log::Signals::listen(&runtime)?;
+    let (api, router) = router(client, log, &options.kafka.topic, schemas, registry)?;
+    audit_now_and_then(&runtime, &api, audit_every, signals.clone())?;
     let listener = listen(&runtime, options.listen)?;
     println!("Tollbook's API is at http://{}", options.listen);
     runtime.block_on(serve(listener, router, signals))
 }
 
-/// The API with the intake, and the audits that it makes by itself.
+/// The API with the intake.
 pub(crate) fn router(
-    runtime: &Runtime,
     client: clickhouse::Client,
     log: Arc<dyn Log>,
     topic: &str,
     schemas: Arc<Registry>,
     registry: prometheus::Registry,
-    audit: &AuditOptions,
-) -> anyhow::Result<axum::Router> {
+) -> anyhow::Result<(::api::Api, axum::Router)> {
     let intake = ingest::intake::router(ingest::intake::Intake::new(log.clone(), topic, schemas));
     let api = ::api::Api::new(client, log, registry).with_intake_description(ingest::intake::openapi());
-    if let Some(every) = audit.every()? {
-        runtime.spawn(api.audits(every)?);
-    }
-    Ok(::api::router(api, Some(intake))?)
+    let router = ::api::router(api.clone(), Some(intake))?;
+    Ok((api, router))
+}
+
+/// Starts the audits that the API makes by itself, until a signal comes.
+pub(crate) fn audit_now_and_then(
+    runtime: &Runtime,
+    api: &::api::Api,
+    every: Option<Duration>,
+    signals: log::Signals,
+) -> anyhow::Result<()> {
+    let Some(every) = every else { return Ok(()) };
+    let audits = api.audits(every)?;
+    runtime.spawn(async move {
+        tokio::select! {
+            () = audits => {}
+            () = signals.wait() => {}
+        }
+    });
+    Ok(())
 }
 
 /// Takes the address.

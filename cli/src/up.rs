@@ -63,6 +63,7 @@ pub(crate) struct Options {
 /// Runs until SIGTERM or SIGINT, then posts what was read and ends.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.worker.config()?;
+    let audit_every = options.audit.every()?;
     std::fs::create_dir_all(&options.data)
         .with_context(|| format!("creating the data folder {}", options.data.display()))?;
     let runtime = Runtime::new()?;
@@ -88,8 +89,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         schemas: schemas.clone(),
     };
     let workers = Workers::start(&shared)?;
-    let router = api::router(&runtime, client, log, &options.kafka.topic, schemas, registry, &options.audit)?;
+    let (api, router) = api::router(client, log, &options.kafka.topic, schemas, registry)?;
     let signals = log::Signals::listen(&runtime)?;
+    api::audit_now_and_then(&runtime, &api, audit_every, signals.clone())?;
     let serving = runtime.spawn(api::serve(listener, router, signals.clone()));
     println!("Tollbook is up at http://{}; its data is in {}", options.listen, options.data.display());
     while !signals.came() && !workers.any_ended() {

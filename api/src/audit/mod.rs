@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use schemas::log::Log;
 use schemas::queries::Open;
 use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
 use crate::auth::Unbound;
 use crate::error::Problem;
@@ -34,6 +35,8 @@ pub use repeats::{Sweep, reverse_repeats};
 pub use report::{Check, Difference, PartitionBalance, ProjectionBalance, Report, Repricing};
 pub use reprice::Sample;
 
+/// How long an audit waits for one that is under way.
+const TURN_WAIT: Duration = Duration::from_secs(300);
 /// Seconds that one query of the audit may take.
 const SECONDS_MAX: u32 = 600;
 
@@ -150,7 +153,7 @@ pub async fn audit_after_sweep(
     responses(
         (status = 200, body = Report),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`cached`, and none was made yet"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "Another audit is running, or the store did not answer"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "Another audit does not end, or the store did not answer"),
     ),
     security(("token" = []))
 )]
@@ -168,7 +171,7 @@ pub(crate) async fn audit(
             Problem::not_found("audit that this process made by itself yet; ask without `cached`, or later")
         });
     }
-    let _turn = turn(&service)?;
+    let _turn = turn(&service).await?;
     run_with(service.store.client(), options).await.map(Json).map_err(|error| problem(&error))
 }
 
@@ -182,7 +185,7 @@ pub(crate) async fn audit(
     ),
     responses(
         (status = 200, body = Report),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "Another audit is running, or the store or the log did not answer"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "Another audit does not end, or the store or the log did not answer"),
     ),
     security(("token" = []))
 )]
@@ -192,7 +195,7 @@ pub(crate) async fn audit_and_reverse(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Report>, Problem> {
     let options = options(Parameters::parse(&uri)?, &[])?;
-    let _turn = turn(&service)?;
+    let _turn = turn(&service).await?;
     audit_after_sweep(service.store.client(), &*service.log, &caller.token_id, service.change_wait, options)
         .await
         .map(Json)
@@ -234,10 +237,14 @@ fn new_seed() -> Result<u64, Problem> {
     })
 }
 
-/// One audit at a time: it asks much of the store.
-fn turn(service: &Service) -> Result<SemaphorePermit<'_>, Problem> {
-    let turn = service.audits.turn.try_acquire();
-    turn.map_err(|_| Problem::unavailable("another audit is running; ask again when it has ended"))
+/// One audit at a time, for it asks much of the store; another one that is under way is waited for.
+async fn turn(service: &Service) -> Result<SemaphorePermit<'_>, Problem> {
+    match timeout(TURN_WAIT, service.audits.turn.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) | Err(_) => {
+            Err(Problem::unavailable("another audit is still running; ask again when it has ended"))
+        }
+    }
 }
 
 fn problem(error: &Error) -> Problem {
