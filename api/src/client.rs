@@ -71,6 +71,35 @@ pub struct NewToken {
     pub expires_at: Option<String>,
 }
 
+/// Which audit is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Every row is read.
+    pub full: bool,
+    /// The last one that the API's process made by itself is shown.
+    pub cached: bool,
+    /// Repeats beyond the window are reversed first.
+    pub reverse: bool,
+    /// Whose amounts are derived again: `all`, or how many.
+    pub reprice: Option<String>,
+    /// Draws the sample.
+    pub seed: Option<u64>,
+}
+
+impl Audit {
+    fn parameters(&self) -> Vec<(&'static str, String)> {
+        let flags = [("full", self.full), ("cached", self.cached)];
+        let mut parameters: Vec<_> = flags
+            .into_iter()
+            .filter(|(_, is_set)| *is_set)
+            .map(|(name, _)| (name, "true".to_owned()))
+            .collect();
+        parameters.extend(self.reprice.clone().map(|reprice| ("reprice", reprice)));
+        parameters.extend(self.seed.map(|seed| ("seed", seed.to_string())));
+        parameters
+    }
+}
+
 impl Client {
     /// A client of the API at that address.
     ///
@@ -179,12 +208,21 @@ impl Client {
         self.get("/v1/quarantine", parameters).await
     }
 
-    /// The trial balance.
+    /// The trial balance by digests; it only reads.
     ///
     /// # Errors
     /// Where the API cannot be reached or refuses.
     pub async fn audit(&self) -> Result<Report, Error> {
-        self.get("/v1/audit", &[]).await
+        self.audit_as(&Audit::default()).await
+    }
+
+    /// The trial balance, with what is asked for besides.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn audit_as(&self, audit: &Audit) -> Result<Report, Error> {
+        let method = if audit.reverse { Method::POST } else { Method::GET };
+        self.send(self.call(method, "/v1/audit").query(&audit.parameters())).await
     }
 
     /// Any call that reads, as it is answered; for exports.

@@ -43,6 +43,8 @@ use std::time::Duration;
 use schemas::judge::Judge;
 use schemas::log::Log;
 
+use audit::periodic::{self, Desk};
+
 pub use quarantine::replay::Chores;
 pub use router::{router, router_and_chores};
 
@@ -55,6 +57,7 @@ pub struct Api {
     registry: prometheus::Registry,
     change_wait: Duration,
     intake_description: Option<utoipa::openapi::OpenApi>,
+    audits: Desk,
 }
 
 /// A change is waited for this long; what takes longer goes on by itself.
@@ -64,7 +67,15 @@ impl Api {
     /// An API over that store and log; `/metrics` shows all that the registry has.
     #[must_use]
     pub fn new(store: clickhouse::Client, log: Arc<dyn Log>, registry: prometheus::Registry) -> Self {
-        Self { store, log, judge: None, registry, change_wait: CHANGE_WAIT, intake_description: None }
+        Self {
+            store,
+            log,
+            judge: None,
+            registry,
+            change_wait: CHANGE_WAIT,
+            intake_description: None,
+            audits: Desk::default(),
+        }
     }
 
     /// The same API, which replays events of the quarantine that this judge finds in order.
@@ -79,6 +90,19 @@ impl Api {
     pub fn with_change_wait(mut self, wait: Duration) -> Self {
         self.change_wait = wait;
         self
+    }
+
+    /// Audits each time that `every` has passed, as long as the future is polled: has repeats reversed, compares, tells
+    /// `tollbook_audit_*`, and keeps the report for `GET /v1/audit?cached=true` of this API's router.
+    ///
+    /// # Errors
+    /// Where the metrics cannot be registered, because the registry has others of their names.
+    pub fn audits(
+        &self,
+        every: Duration,
+    ) -> Result<impl Future<Output = ()> + Send + 'static, prometheus::Error> {
+        let metrics = periodic::Metrics::register(&self.registry)?;
+        Ok(periodic::run(self.store.clone(), self.log.clone(), self.audits.clone(), metrics, every))
     }
 
     /// The same API, whose `/openapi.json` also describes the calls of the intake.
@@ -109,7 +133,7 @@ pub mod answers {
     pub use crate::registries::owners::{OwnerVersion, Owners};
     pub use crate::registries::{SetVersion, Setting};
     pub use crate::requests::{
-        Attempt, AttemptEntry, MarkupProof, Matched, Owner, PlaneProof, Proof, Route, Total,
+        Attempt, AttemptEntry, MarkupProof, Matched, Owner, PlaneProof, Proof, Reversal, Route, Total,
     };
     pub use crate::spend::{Spend, SpendRow, Unpriced};
     pub use crate::tokens::{Minted, Revoked, Token, Tokens};

@@ -35,6 +35,7 @@ use crate::router::Service;
         crate::tokens::revoke,
         crate::operations::operation,
         crate::audit::audit,
+        crate::audit::audit_and_reverse,
         crate::health::healthz,
         crate::health::readyz,
         crate::metrics::metrics,

@@ -184,8 +184,23 @@ pub struct Attempt {
     pub reported_cost: Option<ReportedCost>,
     /// The record in the log.
     pub origin: Origin,
+    /// The first of the entries that took this attempt back; null where it counts. All of them are `corrections`.
+    pub reversed: Option<Reversal>,
     /// The invoice that bills the attempt, or the period that is still open.
     pub invoice: String,
+}
+
+/// What took an attempt back.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Reversal {
+    /// `duplicate` where an attempt with the same id and content was posted before, `conflict` where its content was
+    /// another.
+    pub reason: Option<String>,
+    /// The command in the log.
+    pub origin: Origin,
+    /// When it was posted.
+    #[schema(format = DateTime)]
+    pub recorded_at: String,
 }
 
 /// One entry of an attempt.
@@ -297,7 +312,9 @@ type Record = (u32, String, String, u32, u64);
 
 fn proof(request_id: String, entries: Vec<(Entry, Raw)>, known: &Known) -> Result<Proof, Problem> {
     let totals = totals(entries.iter().map(|(entry, _)| entry))?;
-    let unpriced = unpriced(entries.iter().map(|(entry, _)| entry));
+    let reversed: Vec<Origin> = entries.iter().filter_map(|(entry, _)| entry.reverses.clone()).collect();
+    let counts = |entry: &&Entry| entry.reverses.is_none() && !reversed.contains(&entry.origin);
+    let unpriced = unpriced(entries.iter().map(|(entry, _)| entry).filter(counts));
     let (usage, corrections): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(entry, _)| entry.kind == USAGE);
     let mut by_record: BTreeMap<Record, Vec<(Entry, Raw)>> = BTreeMap::new();
@@ -316,7 +333,7 @@ fn proof(request_id: String, entries: Vec<(Entry, Raw)>, known: &Known) -> Resul
     let owner = first.first().map(|(entry, _)| owner(entry)).ok_or_else(Problem::internal)?;
     let attempts = std::iter::once(first)
         .chain(groups)
-        .map(|group| attempt(group, known))
+        .map(|group| attempt(group, &corrections, known))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Proof {
         request_id,
@@ -330,7 +347,11 @@ fn proof(request_id: String, entries: Vec<(Entry, Raw)>, known: &Known) -> Resul
     })
 }
 
-fn attempt(mut group: Vec<(Entry, Raw)>, known: &Known) -> Result<Attempt, Problem> {
+fn attempt(
+    mut group: Vec<(Entry, Raw)>,
+    corrections: &[(Entry, Raw)],
+    known: &Known,
+) -> Result<Attempt, Problem> {
     group.sort_by_key(|(entry, _)| entry.origin.ordinal);
     let all: Vec<Entry> = group.iter().map(|(entry, _)| entry.clone()).collect();
     let entries = all.iter().map(|entry| attempt_entry(entry, known)).collect();
@@ -400,7 +421,18 @@ fn attempt(mut group: Vec<(Entry, Raw)>, known: &Known) -> Result<Attempt, Probl
         unpriced_units,
         flags,
         reported_cost: first.reported_cost,
+        reversed: reversal(&first.origin, corrections),
         origin: first.origin,
+    })
+}
+
+/// What took back the entry of that origin.
+fn reversal(origin: &Origin, corrections: &[(Entry, Raw)]) -> Option<Reversal> {
+    let (entry, _) = corrections.iter().find(|(entry, _)| entry.reverses.as_ref() == Some(origin))?;
+    Some(Reversal {
+        reason: entry.reason.clone(),
+        origin: entry.origin.clone(),
+        recorded_at: entry.recorded_at.clone(),
     })
 }
 

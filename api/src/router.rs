@@ -14,10 +14,10 @@ use axum::routing::{delete, get, post};
 use schemas::caller::Scope;
 use schemas::judge::Judge;
 use schemas::log::Log;
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
+use crate::audit::periodic::Desk;
 use crate::auth::{Gate, Tokens, require};
 use crate::commands::Sent;
 use crate::error::{PROBLEM_JSON, Problem};
@@ -41,7 +41,7 @@ pub(crate) struct Service {
     pub(crate) tokens: Tokens,
     pub(crate) sent: Sent,
     pub(crate) metrics: Metrics,
-    pub(crate) audits: Arc<Semaphore>,
+    pub(crate) audits: Desk,
     pub(crate) change_wait: Duration,
     pub(crate) description: Arc<utoipa::openapi::OpenApi>,
 }
@@ -77,7 +77,7 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         tokens: Tokens::default(),
         sent: Sent::default(),
         metrics: Metrics::register(api.registry)?,
-        audits: Arc::new(Semaphore::new(1)),
+        audits: api.audits,
         change_wait: api.change_wait,
         description: Arc::new(openapi::describe(api.intake_description)),
     };
@@ -105,7 +105,7 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         .route("/v1/tokens", get(tokens::list).post(tokens::mint))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/operations/{id}", get(operations::operation))
-        .route("/v1/audit", get(audit::audit));
+        .route("/v1/audit", get(audit::audit).post(audit::audit_and_reverse));
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::api::Chores;
 use anyhow::Context;
@@ -11,7 +12,7 @@ use ingest::registry::Registry;
 use schemas::log::{COMMANDS_TOPIC, Log};
 use tokio::runtime::Runtime;
 
-use crate::options::{KafkaOptions, StoreOptions};
+use crate::options::{AuditOptions, KafkaOptions, StoreOptions};
 use crate::{log, store};
 
 /// Options of `tollbook api`.
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     store: StoreOptions,
     #[command(flatten)]
     kafka: KafkaOptions,
+    #[command(flatten)]
+    audit: AuditOptions,
     /// Address to serve the API on
     #[arg(long, env = "TOLLBOOK_LISTEN", default_value = "127.0.0.1:8080", value_name = "HOST:PORT")]
     listen: SocketAddr,
@@ -30,6 +33,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let url = options.store.url()?;
     let kafka = options.kafka.required()?;
+    let audit_every = options.audit.every()?;
     let client = store::client(&options.store, url, options.store.clickhouse_password.as_ref());
     let runtime = Runtime::new()?;
     store::wait_until_migrated(&runtime, &client, url)?;
@@ -38,9 +42,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let log: Arc<dyn Log> = Arc::new(KafkaLog::new(&kafka, &[&options.kafka.topic, COMMANDS_TOPIC])?);
     let schemas =
         Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
-    let (router, chores) = router(client, log, &options.kafka.topic, schemas, registry)?;
-    runtime.spawn(chores.run());
     let signals = log::Signals::listen(&runtime)?;
+    let (api, router, chores) = router(client, log, &options.kafka.topic, schemas, registry)?;
+    runtime.spawn(chores.run());
+    audit_now_and_then(&runtime, &api, audit_every, signals.clone())?;
     let listener = listen(&runtime, options.listen)?;
     println!("Tollbook's API is at http://{}", options.listen);
     runtime.block_on(serve(listener, router, signals))
@@ -53,12 +58,31 @@ pub(crate) fn router(
     topic: &str,
     schemas: Arc<Registry>,
     registry: prometheus::Registry,
-) -> anyhow::Result<(axum::Router, Chores)> {
+) -> anyhow::Result<(::api::Api, axum::Router, Chores)> {
     let intake = ingest::intake::Intake::new(log.clone(), topic, schemas);
     let api = ::api::Api::new(client, log, registry)
         .with_judge(Arc::new(intake.clone()))
         .with_intake_description(ingest::intake::openapi());
-    Ok(::api::router_and_chores(api, Some(ingest::intake::router(intake)))?)
+    let (router, chores) = ::api::router_and_chores(api.clone(), Some(ingest::intake::router(intake)))?;
+    Ok((api, router, chores))
+}
+
+/// Starts the audits that the API makes by itself, until a signal comes.
+pub(crate) fn audit_now_and_then(
+    runtime: &Runtime,
+    api: &::api::Api,
+    every: Option<Duration>,
+    signals: log::Signals,
+) -> anyhow::Result<()> {
+    let Some(every) = every else { return Ok(()) };
+    let audits = api.audits(every)?;
+    runtime.spawn(async move {
+        tokio::select! {
+            () = audits => {}
+            () = signals.wait() => {}
+        }
+    });
+    Ok(())
 }
 
 /// Takes the address.

@@ -176,6 +176,29 @@ impl WorkerOptions {
     }
 }
 
+/// What the API's process does by itself.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct AuditOptions {
+    /// How often the process audits the ledger and has repeats beyond the window reversed; 0s for never
+    #[arg(long, env = "TOLLBOOK_AUDIT_EVERY", default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    audit_every: Duration,
+}
+
+impl AuditOptions {
+    /// How often; `None` for never.
+    ///
+    /// # Errors
+    /// Where an audit could hardly end before the next begins.
+    pub(crate) fn every(&self) -> anyhow::Result<Option<Duration>> {
+        let every = self.audit_every;
+        ensure!(
+            every.is_zero() || every >= Duration::from_secs(1),
+            "--audit-every {every:?} is shorter than a second: choose a longer time, or 0s for never"
+        );
+        Ok(Some(every).filter(|every| !every.is_zero()))
+    }
+}
+
 /// An option that this command needs was not given.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) &'static str);

@@ -88,8 +88,11 @@ fn shown(proof: &Proof) -> Result<String, std::fmt::Error> {
     for correction in &proof.corrections {
         writeln!(
             text,
-            "corrected by {} {}: charge {}",
-            correction.kind, correction.event_id, correction.charge
+            "corrected by {}{} {}: charge {}",
+            correction.kind,
+            correction.reason.as_deref().map_or(String::new(), |reason| format!(" ({reason})")),
+            correction.event_id,
+            correction.charge
         )?;
     }
     for total in &proof.totals {
@@ -120,6 +123,10 @@ fn write_attempt(text: &mut String, attempt: &Attempt) -> std::fmt::Result {
         "\nattempt {}: {kind}{after}, {provider}/{model}, {}",
         attempt.attempt, attempt.occurred_at
     )?;
+    if let Some(reversed) = &attempt.reversed {
+        let reason = reversed.reason.as_deref().unwrap_or("correction");
+        writeln!(text, "  reversed ({reason}) by {} at {}", reversed.origin, reversed.recorded_at)?;
+    }
     let status = attempt.status.map(|status| format!("status {status}"));
     let facts = [status, attempt.error_class.clone(), attempt.outcome.clone()];
     let cache = attempt.gateway_cache.as_ref().map(|cache| format!("gateway cache {cache}"));

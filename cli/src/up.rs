@@ -19,7 +19,7 @@ use schemas::log::{COMMANDS_TOPIC, Log};
 use secrecy::SecretString;
 use tokio::runtime::Runtime;
 
-use crate::options::{KafkaOptions, StoreOptions, WorkerOptions};
+use crate::options::{AuditOptions, KafkaOptions, StoreOptions, WorkerOptions};
 use crate::supervise::{Engine, EngineConfig};
 use crate::workers::{LogSource, Shared, Workers};
 use crate::{api, credentials, engine, log, store};
@@ -56,11 +56,14 @@ pub(crate) struct Options {
     kafka: KafkaOptions,
     #[command(flatten)]
     worker: WorkerOptions,
+    #[command(flatten)]
+    audit: AuditOptions,
 }
 
 /// Runs until SIGTERM or SIGINT, then posts what was read and ends.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let config = options.worker.config()?;
+    let audit_every = options.audit.every()?;
     std::fs::create_dir_all(&options.data)
         .with_context(|| format!("creating the data folder {}", options.data.display()))?;
     let runtime = Runtime::new()?;
@@ -86,9 +89,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         schemas: schemas.clone(),
     };
     let workers = Workers::start(&shared)?;
-    let (router, chores) = api::router(client, log, &options.kafka.topic, schemas, registry)?;
+    let (api, router, chores) = api::router(client, log, &options.kafka.topic, schemas, registry)?;
     runtime.spawn(chores.run());
     let signals = log::Signals::listen(&runtime)?;
+    api::audit_now_and_then(&runtime, &api, audit_every, signals.clone())?;
     let serving = runtime.spawn(api::serve(listener, router, signals.clone()));
     println!("Tollbook is up at http://{}; its data is in {}", options.listen, options.data.display());
     while !signals.came() && !workers.any_ended() {

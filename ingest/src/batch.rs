@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ledger::event::Millis;
+use ledger::reject::Reason;
+use schemas::digest::{self, Digest};
 use schemas::tables::{BatchRow, Batches};
 
 use crate::intent::{DECODER, Intent};
@@ -54,6 +56,10 @@ pub struct Summary {
     pub duplicates_at: Vec<u64>,
     /// Records in quarantine, by the reason's name.
     pub quarantined: HashMap<&'static str, u64>,
+    /// The rows of `entries`, also those that the store has already.
+    pub entry_rows: Digest,
+    /// The rows of `quarantine`, likewise.
+    pub quarantine_rows: Digest,
     /// The latest log time of a record.
     pub log_time_max: Option<Millis>,
 }
@@ -63,6 +69,12 @@ impl Summary {
     #[must_use]
     pub fn quarantined_total(&self) -> u64 {
         self.quarantined.values().sum()
+    }
+
+    /// Counts a record in quarantine.
+    pub fn quarantine(&mut self, offset: u64, reason: Reason) {
+        *self.quarantined.entry(reason.name()).or_default() += 1;
+        self.quarantine_rows.add(digest::quarantined(offset, reason.name()));
     }
 }
 
@@ -170,6 +182,8 @@ impl Batch {
             entries: summary.entries,
             duplicates_at: &summary.duplicates_at,
             quarantined: summary.quarantined_total(),
+            entry_rows: summary.entry_rows,
+            quarantine_rows: summary.quarantine_rows,
             last_offset: last.map_or(0, |mark| mark.offset),
             last_digest: last.map_or(0, |mark| mark.digest),
             log_time_max: summary.log_time_max.unwrap_or(intent.recorded_at),

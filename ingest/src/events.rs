@@ -43,6 +43,8 @@ struct Making<'a> {
     window: &'a mut Window,
     scratch: Scratch,
     entries: Entries,
+    /// Rows that are not sent: the digest of the batch is over these too.
+    entries_held: Entries,
     quarantine: Quarantine,
     summary: Summary,
 }
@@ -105,6 +107,7 @@ impl Maker for EventMaker {
             window,
             scratch: Scratch::default(),
             entries: Entries::with_capacity(chosen.records.len()),
+            entries_held: Entries::default(),
             quarantine: Quarantine::default(),
             summary: Summary::default(),
         };
@@ -141,6 +144,8 @@ impl Making<'_> {
         let (event_hash, content_hash) = (id_hash(event.event_id), content_hash(event));
         match self.window.look(record.offset, event_hash, content_hash) {
             Verdict::New if self.held.is_refused(record.offset) => {
+                // What an earlier run put into quarantine may be there for what it is: then that is the reason again.
+                entries_for(event, self.in_force, &mut self.scratch, |_| {})?;
                 return Err(Reject::new(
                     Reason::Unpostable,
                     "the store refuses its row; the worker's log has the answer",
@@ -157,31 +162,31 @@ impl Making<'_> {
                 ));
             }
         }
-        let Self { chosen, held, in_force, scratch, entries, summary, .. } = self;
+        let Self { chosen, held, in_force, scratch, entries, entries_held, summary, .. } = self;
         let Partition { topic, number } = &chosen.partition;
         entries_for(event, *in_force, scratch, |entry| {
             let ordinal = u32::from(entry.ordinal);
             summary.entries += 1;
             summary.unpriced += u64::from(entry.is_unpriced());
-            if held.is_held("entries", record.offset, ordinal) {
-                return;
-            }
             let posting = Posting {
                 origin: Origin { topic, partition: *number, offset: record.offset, ordinal },
+                batch_first: chosen.intent.first,
                 log_time: record.log_time,
                 recorded_at: chosen.intent.recorded_at,
                 event_hash,
                 content_hash,
                 book: chosen.intent.commands_through,
             };
-            entries.push(entry, &posting);
+            let is_held = held.is_held("entries", record.offset, ordinal);
+            let rows = if is_held { &mut *entries_held } else { &mut *entries };
+            summary.entry_rows.add(rows.push(entry, &posting));
         })?;
         self.window.remember(record.offset, event_hash, content_hash);
         Ok(Fate::Posted)
     }
 
     fn reject(&mut self, decoder: &Decoder, record: &Record<'_>, reject: &Reject) {
-        *self.summary.quarantined.entry(reject.reason.name()).or_default() += 1;
+        self.summary.quarantine(record.offset, reject.reason);
         if self.held.is_held(QUARANTINE, record.offset, 0) {
             return;
         }

@@ -168,6 +168,12 @@ impl Unit {
         matches!(self.kind(), Kind::InputToken)
     }
 
+    /// Whether tokens are counted that make up the prompt's size: the input side without what tools put there.
+    #[must_use]
+    pub const fn is_prompt_token(self) -> bool {
+        self.is_input_token() && !matches!(self, Self::InputToolTokens | Self::InputGroundingTokens)
+    }
+
     /// Whether tokens of the output side are counted.
     #[must_use]
     pub const fn is_output_token(self) -> bool {

@@ -3,10 +3,12 @@
 //! between. Dictionary types (`LowCardinality`) are sent as the plain type and cast by the server.
 
 mod buffer;
+mod fetched;
 
 use bytes::Bytes;
 
 pub use buffer::{Buffer, Shelf};
+pub use fetched::{Error as FetchedError, Fetched};
 
 /// Rows that a block should not exceed, so that one INSERT stays one block on the server (its default
 /// `max_insert_block_size` is 1,048,449).
@@ -188,6 +190,11 @@ impl BlockWriter {
     pub fn constant(&mut self, name: &str, kind: &str, value: &[u8]) {
         self.head(name, kind);
         self.chunks.push(Bytes::from(value.repeat(self.rows)));
+    }
+
+    /// Adds columns that are encoded already, each with its head.
+    pub fn encoded(&mut self, columns: Bytes) {
+        self.chunks.push(columns);
     }
 
     /// The finished block, in pieces to be sent one after another.

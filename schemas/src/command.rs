@@ -31,6 +31,8 @@ pub enum Command {
     ResolveQuarantine(ResolveQuarantine),
     /// Says where the events of replays lie in the log.
     ConfirmReplays(ConfirmReplays),
+    /// Takes back events that were posted although their id was posted before.
+    ReverseRepeats(ReverseRepeats),
     /// Sets markups.
     SetMarkups(SetMarkups),
     /// Sets accounts.
@@ -101,6 +103,54 @@ pub struct RevokeToken {
     pub token_id: String,
 }
 
+/// Repeats that one command reverses at most.
+pub const REPEATS_MAX: usize = 500;
+
+/// Body of [`Command::ReverseRepeats`]. What it says is checked against the ledger before anything is reversed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReverseRepeats {
+    /// The repeats, at most [`REPEATS_MAX`].
+    pub repeats: Vec<Repeat>,
+    /// How far the ledger was searched, once this command and those before it are carried out; empty where more of
+    /// the same search follow.
+    pub swept: Vec<Swept>,
+}
+
+/// A record whose event id an earlier one had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    /// The record to take back.
+    pub repeat: RecordAt,
+    /// The earlier one, which stays.
+    pub first: RecordAt,
+}
+
+/// A record of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordAt {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+}
+
+/// The offset below which every id of a partition was compared with all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Swept {
+    /// Topic of the partition.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub through: u64,
+}
+
 /// One record of the command log: a command, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +191,7 @@ impl Command {
             Self::SetMarkups(_) => "set_markups",
             Self::SetAccounts(_) => "set_accounts",
             Self::SetOwners(_) => "set_owners",
+            Self::ReverseRepeats(_) => "reverse_repeats",
         }
     }
 
@@ -159,6 +210,7 @@ impl Command {
             Self::SetMarkups(body) => serde_json::to_string(body)?,
             Self::SetAccounts(body) => serde_json::to_string(body)?,
             Self::SetOwners(body) => serde_json::to_string(body)?,
+            Self::ReverseRepeats(body) => serde_json::to_string(body)?,
         };
         let chunks = chunks(&body);
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
@@ -191,6 +243,7 @@ impl Command {
             "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            "reverse_repeats" => Self::ReverseRepeats(serde_json::from_str(body)?),
             "set_markups" => Self::SetMarkups(serde_json::from_str(body)?),
             "set_accounts" => Self::SetAccounts(serde_json::from_str(body)?),
             "set_owners" => Self::SetOwners(serde_json::from_str(body)?),

@@ -13,6 +13,8 @@ use ledger::unit::Unit;
 use ledger::usage::Dimensions;
 
 use crate::columns::{Fixed, List, Pair, Text, table};
+use crate::digest::DigestedEntry;
+use crate::stored;
 use crate::tables::Origin;
 
 table! {
@@ -29,9 +31,15 @@ table! {
         partition: Fixed<4> = "UInt32",
         offset: Fixed<8> = "UInt64",
         ordinal: Fixed<4> = "UInt32",
+        batch_first: Fixed<8> = "UInt64",
         kind: Text = "String",
         operation: Fixed<8> = "UInt64",
         book: Fixed<8> = "UInt64",
+        reverses_topic: Text = "String",
+        reverses_partition: Fixed<4> = "UInt32",
+        reverses_offset: Fixed<8> = "UInt64",
+        reverses_ordinal: Fixed<4> = "UInt32",
+        reason: Text = "String",
         key: Text = "String",
         team: Text = "String",
         app: Text = "String",
@@ -125,6 +133,8 @@ type PlaneLines = List<Pair<Text, Pair<Fixed<16>, Pair<Text, Pair<Fixed<16>, Pai
 pub struct Posting<'a> {
     /// The record, and the entry's ordinal.
     pub origin: Origin<'a>,
+    /// The first offset of the batch.
+    pub batch_first: u64,
     /// The log's time of the record.
     pub log_time: Millis,
     /// When the batch was chosen.
@@ -144,8 +154,9 @@ struct Lines {
 }
 
 impl Entries {
-    /// Appends one entry of a usage event. Its quantities fit the columns: the domain has checked that.
-    pub fn push(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
+    /// Appends one entry of a usage event and answers the digest of its row. Its quantities fit the columns: the
+    /// domain has checked that.
+    pub fn push(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) -> u64 {
         self.rows += 1;
         self.push_identity(entry, posting);
         self.push_owners(entry);
@@ -156,6 +167,7 @@ impl Entries {
         self.push_fixed(&lines);
         self.push_avoided(entry);
         self.push_amounts(entry);
+        digested(entry, posting, &lines).digest()
     }
 
     fn push_identity(&mut self, entry: &Entry<'_, '_>, posting: &Posting<'_>) {
@@ -170,9 +182,15 @@ impl Entries {
         self.partition.push(posting.origin.partition.to_le_bytes());
         self.offset.push(posting.origin.offset.to_le_bytes());
         self.ordinal.push(posting.origin.ordinal.to_le_bytes());
+        self.batch_first.push(posting.batch_first.to_le_bytes());
         self.kind.push("usage");
         self.operation.push(0_u64.to_le_bytes());
         self.book.push(posting.book.to_le_bytes());
+        self.reverses_topic.push("");
+        self.reverses_partition.push(0_u32.to_le_bytes());
+        self.reverses_offset.push(0_u64.to_le_bytes());
+        self.reverses_ordinal.push(0_u32.to_le_bytes());
+        self.reason.push("");
     }
 
     fn push_owners(&mut self, entry: &Entry<'_, '_>) {
@@ -410,6 +428,25 @@ fn marked_price_text(markup: &Markup, line: &MarkedLine) -> String {
     text
 }
 
+/// What the digest covers of a usage entry's row.
+fn digested(entry: &Entry<'_, '_>, posting: &Posting<'_>, lines: &Lines) -> DigestedEntry {
+    DigestedEntry {
+        offset: posting.origin.offset,
+        ordinal: posting.origin.ordinal,
+        event_hash: posting.event_hash,
+        content_hash: posting.content_hash,
+        occurred_at: entry.event.occurred_at,
+        attempts: entry.attempts,
+        requests: entry.requests,
+        unpriced: i8::from(entry.is_unpriced()),
+        quantities: lines.quantities,
+        list_cost: entry.list_cost.raw(),
+        cost: entry.cost.raw(),
+        charge: entry.charge.raw(),
+        cost_avoided: entry.cost_avoided.raw(),
+    }
+}
+
 /// A line that its quantity and unit price tell exactly: position, quantity, unit price.
 fn as_fixed(line: &Line) -> Option<(usize, i64, i128)> {
     let position = fixed_position(line.unit)?;
@@ -496,27 +533,15 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
 fn dimensions(entry: &Entry<'_, '_>) -> String {
-    let mut text = String::new();
-    let Dimensions { inference_geo, region, size, quality, resolution, audio, search_context_size, .. } =
-        entry.dimensions;
+    let lines = if entry.lines.is_empty() { entry.avoided } else { entry.lines };
+    let counted = lines
+        .iter()
+        .filter(|line| line.unit.is_prompt_token())
+        .filter_map(|line| u64::try_from(line.quantity.to_i64()?).ok())
+        .fold(0, u64::saturating_add);
     // What the event says of its region has a column; what its model's name says has not.
-    let region = region.filter(|_| entry.event.region.is_none());
-    for (name, value) in [
-        ("inference_geo", inference_geo),
-        ("region", region),
-        ("size", size),
-        ("quality", quality),
-        ("resolution", resolution),
-        ("audio", audio),
-        ("search_context_size", search_context_size),
-    ] {
-        let Some(value) = value else { continue };
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        let _ = write!(text, "{name}={value}");
-    }
-    text
+    let region = entry.dimensions.region.filter(|_| entry.event.region.is_none());
+    stored::dimensions_text(&Dimensions { region, ..entry.dimensions }, counted)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod columns;
 pub mod command;
+pub mod digest;
 pub mod entries;
 pub mod event;
 pub mod judge;
@@ -13,4 +14,5 @@ pub mod prices;
 pub mod queries;
 pub mod registries;
 pub mod resolutions;
+pub mod stored;
 pub mod tables;

@@ -17,6 +17,8 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (9, "markups", include_str!("../clickhouse/0009_markups.sql")),
     (10, "accounts", include_str!("../clickhouse/0010_accounts.sql")),
     (11, "owners", include_str!("../clickhouse/0011_owners.sql")),
+    (12, "entries_batch_and_reversal", include_str!("../clickhouse/0012_entries_batch_and_reversal.sql")),
+    (13, "batches_digests", include_str!("../clickhouse/0013_batches_digests.sql")),
     (14, "repairs", include_str!("../clickhouse/0014_repairs.sql")),
     (15, "quarantine_resolutions", include_str!("../clickhouse/0015_quarantine_resolutions.sql")),
 ];

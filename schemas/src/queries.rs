@@ -94,6 +94,36 @@ queries! {
     AUDIT_BATCHES: Open = "audit_batches";
     /// The partitions that have batches, and how many.
     AUDIT_PARTITIONS: Open = "audit_partitions";
+    /// Rows and digests of a partition's entries by batch.
+    AUDIT_DIGESTS: Open = "audit_digests";
+    /// Rows and digests of a partition's quarantine by batch.
+    AUDIT_QUARANTINE: Open = "audit_quarantine";
+    /// The first entry of a batch whose cost is not that of its lines.
+    AUDIT_LINES: Open = "audit_lines";
+    /// How many records of each partition were reversed as repeats.
+    AUDIT_REVERSED: Open = "audit_reversed";
+    /// Reversed entries that do not come out at nothing.
+    AUDIT_REVERSALS: Open = "audit_reversals";
+    /// Usage entries with all that their cost was derived from.
+    STORED_ENTRIES: Bounded = "stored_entries";
+    /// The condition that draws a sample of entries.
+    AUDIT_SAMPLE: Open = "audit_sample";
+    /// Every published price row.
+    AUDIT_PRICES: Open = "audit_prices";
+    /// How far the entries were searched for repeats.
+    AUDIT_SWEPT: Open = "audit_swept";
+    /// How far the closed batches of each partition of usage reach.
+    AUDIT_CLOSED: Open = "audit_closed";
+    /// Ids that several records have.
+    AUDIT_REPEATS: Open = "audit_repeats";
+    /// The condition of [`AUDIT_REPEATS`] that one of them is new.
+    AUDIT_REPEATS_NEW: Open = "audit_repeats_new";
+    /// The records of some ids.
+    AUDIT_OCCURRENCES: Open = "audit_occurrences";
+    /// Whether a command was decided.
+    AUDIT_COMMAND: Open = "audit_command";
+    /// Which records of some ids were reversed as repeats.
+    AUDIT_TAKEN_BACK: Open = "audit_taken_back";
     /// What the tables hold for some batches of one partition.
     AUDIT_ROWS: Open = "audit_rows";
     /// Every record of one batch and where it is.

@@ -6,6 +6,7 @@ use ledger::event::Millis;
 use ledger::reject::Reason;
 
 use crate::columns::{Fixed, List, Nullable, Text, table};
+use crate::digest::Digest;
 use crate::registries::Set;
 
 /// Where a row comes from: the record, and the ordinal among the rows that the record makes.
@@ -98,6 +99,10 @@ table! {
         duplicates: Fixed<8> = "UInt64",
         quarantined: Fixed<8> = "UInt64",
         holes: Fixed<8> = "UInt64",
+        digested: Fixed<1> = "UInt8",
+        entry_rows: Fixed<8> = "UInt64",
+        entries_digest: Fixed<8> = "UInt64",
+        quarantine_digest: Fixed<8> = "UInt64",
         duplicates_at: List<Fixed<8>> = "Array(UInt64)",
         last_offset: Fixed<8> = "UInt64",
         last_digest: Fixed<8> = "UInt64",
@@ -125,6 +130,10 @@ pub struct BatchRow<'a> {
     pub entries: u64,
     pub duplicates_at: &'a [u64],
     pub quarantined: u64,
+    /// Rows of `entries`, also those that were there before the batch was built again.
+    pub entry_rows: Digest,
+    /// Rows of `quarantine`, likewise.
+    pub quarantine_rows: Digest,
     pub last_offset: u64,
     pub last_digest: u64,
     pub log_time_max: Millis,
@@ -154,6 +163,10 @@ impl Batches {
         self.duplicates.push(duplicates.to_le_bytes());
         self.quarantined.push(row.quarantined.to_le_bytes());
         self.holes.push((row.next - row.first).saturating_sub(row.received).to_le_bytes());
+        self.digested.push([1]);
+        self.entry_rows.push(row.entry_rows.rows.to_le_bytes());
+        self.entries_digest.push(row.entry_rows.sum.to_le_bytes());
+        self.quarantine_digest.push(row.quarantine_rows.sum.to_le_bytes());
         for offset in row.duplicates_at {
             self.duplicates_at.items.push(offset.to_le_bytes());
         }

@@ -7,6 +7,7 @@ mod moments;
 mod world;
 
 mod answers;
+mod audit;
 mod campaign;
 mod commands;
 mod crashes;

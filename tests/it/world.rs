@@ -27,6 +27,9 @@ pub(crate) const TOPIC: &str = "usage.events";
 /// The variable that sets fail points in a process under test.
 pub(crate) const FAULTS: &str = "TOLLBOOK_FAULTS";
 const DATABASE: &str = "tollbook";
+/// An audit that reads every row and derives every amount again.
+pub(crate) const FULL: api::audit::Options =
+    api::audit::Options { depth: api::audit::Depth::Full, reprice: Some(api::audit::Sample::All) };
 
 /// Everything that a worker needs.
 pub(crate) struct World {
@@ -362,7 +365,7 @@ pub(crate) fn assert_holds(runtime: &Runtime, client: &Client, truth: &Truth) {
         for (team, sum) in &truth.by_team {
             assert_totals(client, &format!("AND team = '{team}'"), sum).await;
         }
-        let report = api::audit::run(client).await.unwrap();
+        let report = api::audit::run_with(client, FULL).await.unwrap();
         assert!(report.clean, "{report}");
     });
 }

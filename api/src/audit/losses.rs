@@ -54,7 +54,7 @@ pub(super) async fn list(auditor: &Auditor, report: &mut Report) -> Result<(), E
         .query(queries::AUDIT_LOSSES)
         .fetch_all()
         .await
-        .map_err(|source| Error { what: "the acknowledged losses", source })?;
+        .map_err(|source| Error::store("the acknowledged losses", source))?;
     report.losses = losses
         .into_iter()
         .map(|lost| Loss {

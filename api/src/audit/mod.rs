@@ -1,155 +1,164 @@
 //! The trial balance: every record that was received is posted, a duplicate or in quarantine, exactly once; what
 //! the batches say agrees with the rows that carry their ranges; the projections agree with the entries.
 //!
-//! `GET /v1/audit` and `tollbook audit` run the same checks. They read closed batches only, so they can run while
-//! events are being posted.
+//! `GET /v1/audit`, `tollbook audit` and the audit that a process makes each hour run the same checks. They read closed
+//! batches only, so they can run while events are being posted.
 
 mod batches;
 mod losses;
+pub(crate) mod periodic;
 mod projections;
+mod repeats;
+mod report;
+mod reprice;
+mod reversals;
 
-use std::fmt;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use clickhouse::Client;
 use clickhouse::query::Query;
+use jiff::Timestamp;
+use schemas::log::Log;
 use schemas::queries::Open;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
 use crate::auth::Unbound;
 use crate::error::Problem;
 use crate::parameters::Parameters;
+use crate::period::rfc3339;
 use crate::router::Service;
 use crate::store::chain;
 
 pub use losses::Loss;
 
+pub use repeats::{Sweep, reverse_repeats};
+pub use report::{Check, Difference, PartitionBalance, ProjectionBalance, Report, Repricing};
+pub use reprice::Sample;
+
+/// How long an audit waits for one that is under way.
+const TURN_WAIT: Duration = Duration::from_secs(300);
 /// Seconds that one query of the audit may take.
 const SECONDS_MAX: u32 = 600;
-/// Differences that a report lists; the rest is counted.
-const DIFFERENCES_MAX: usize = 100;
 
 /// Why the audit could not be made. It says nothing about the books.
 #[derive(Debug, thiserror::Error)]
-#[error("the store did not answer the audit's question for {what}")]
-pub struct Error {
-    /// What was asked.
-    pub what: &'static str,
-    /// What the store said.
-    #[source]
-    pub source: clickhouse::error::Error,
+pub enum Error {
+    /// The store did not answer.
+    #[error("the store did not answer the audit's question for {what}")]
+    Store {
+        /// What was asked.
+        what: &'static str,
+        /// What the store said.
+        #[source]
+        source: clickhouse::error::Error,
+    },
+    /// The log did not take the commands that reverse repeats. Some may be in it; the next search asks again.
+    #[error("the log did not take the reversal of repeats")]
+    Log(#[from] schemas::log::Error),
+    /// The price rows cannot be read, so no amount can be derived.
+    #[error("the published price rows make no price book: {detail}")]
+    Prices {
+        /// Why not.
+        detail: String,
+    },
+    /// The commands that reverse repeats could not be written.
+    #[error("the reversal of repeats could not be written as a command")]
+    Command,
 }
 
-/// What the audit found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Report {
-    /// Whether every check passed.
-    pub clean: bool,
-    /// The balance of each partition.
-    pub partitions: Vec<PartitionBalance>,
-    /// Whether each projection agrees with the entries.
-    pub projections: Vec<ProjectionBalance>,
-    /// What was lost before it was posted, and acknowledged: in balance, and not forgotten.
-    #[serde(default)]
-    pub losses: Vec<Loss>,
-    /// What differs, in the order in which it was found; at most 100.
-    pub differences: Vec<Difference>,
-    /// Differences that are not listed.
-    pub differences_more: u64,
+impl Error {
+    fn store(what: &'static str, source: clickhouse::error::Error) -> Self {
+        Self::Store { what, source }
+    }
 }
 
-/// received = posted + duplicates + quarantined, for one partition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PartitionBalance {
-    /// Topic of the partition.
-    pub topic: String,
-    /// The partition.
-    pub partition: u32,
-    /// First offset of the first batch.
-    pub first: u64,
-    /// End of the last batch.
-    pub next: u64,
-    /// Closed batches.
-    pub batches: u64,
-    /// Records that were read.
-    pub received: u64,
-    /// Records that made entries.
-    pub posted: u64,
-    /// Records that were dropped as repeats.
-    pub duplicates: u64,
-    /// Records in quarantine.
-    pub quarantined: u64,
-    /// Offsets without a record.
-    pub holes: u64,
-    /// Entries that the posted records made.
-    pub entries: u64,
-    /// Rows of the batch that is being written now.
-    pub pending_rows: u64,
-    /// Whether every check of this partition passed.
-    pub clean: bool,
+/// How far an audit goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Batches and projections are compared by what is kept of the rows: their number, digests and totals.
+    #[default]
+    Digests,
+    /// Every row is read.
+    Full,
 }
 
-/// A projection beside the entries.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ProjectionBalance {
-    /// Name of the projection.
-    pub projection: String,
-    /// Whether each of its daily totals is that of the entries.
-    pub clean: bool,
+/// What an audit does besides the trial balance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How far it goes.
+    pub depth: Depth,
+    /// Which entries are priced again.
+    pub reprice: Option<Sample>,
 }
 
-/// One thing that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Difference {
-    /// Which check found it.
-    pub check: Check,
-    /// The partition, where it is of one.
-    pub topic: Option<String>,
-    /// The partition, where it is of one.
-    pub partition: Option<u32>,
-    /// The first offset that differs, where it is known.
-    pub offset: Option<u64>,
-    /// What differs.
-    pub detail: String,
-}
-
-/// The checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// Batches leave no offset out.
-    Gap,
-    /// No offset is in two batches.
-    Overlap,
-    /// received = posted + duplicates + quarantined, and + holes = the range.
-    Balance,
-    /// The rows that carry a batch's range are those that it says.
-    Rows,
-    /// Every row lies in a batch.
-    Outside,
-    /// A projection's totals are those of the entries.
-    Projection,
-}
-
-/// Audits the store.
+/// Audits the store by digests.
 ///
 /// # Errors
 /// Where the store does not answer a question; a difference is no error but part of the report.
 pub async fn run(client: &Client) -> Result<Report, Error> {
+    run_with(client, Options::default()).await
+}
+
+/// Audits the store. It only reads.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(client: &Client, options: Options) -> Result<Report, Error> {
+    let begun = Instant::now();
     let auditor = Auditor { client: client.clone() };
-    let mut report = Report { clean: true, ..Report::default() };
-    batches::check(&auditor, &mut report).await?;
-    projections::check(&auditor, &mut report).await?;
+    let mut report = Report {
+        clean: true,
+        at: rfc3339(Timestamp::now().as_millisecond()),
+        full: options.depth == Depth::Full,
+        ..Report::default()
+    };
+    batches::check(&auditor, options.depth, &mut report).await?;
+    reversals::check(&auditor, &mut report).await?;
+    projections::check(&auditor, options.depth, &mut report).await?;
     losses::list(&auditor, &mut report).await?;
+    if let Some(sample) = options.reprice {
+        reprice::check(&auditor, sample, &mut report).await?;
+    }
+    report.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(report)
 }
 
-/// The trial balance.
+/// Has repeats reversed under the name of `actor`, waits for that as long as `wait`, and audits the store.
+///
+/// # Errors
+/// As [`run`] and [`reverse_repeats`].
+pub async fn audit_after_sweep(
+    client: &Client,
+    log: &dyn Log,
+    actor: &str,
+    wait: Duration,
+    options: Options,
+) -> Result<Report, Error> {
+    let begun = Instant::now();
+    let sweep = reverse_repeats(client, log, actor, wait).await?;
+    let mut report = run_with(client, options).await?;
+    report.sweep = Some(sweep);
+    report.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(report)
+}
+
+/// The trial balance, read only.
 #[utoipa::path(
     get, path = "/v1/audit", tag = "operation",
-    responses((status = 200, body = Report)),
+    params(
+        ("full" = Option<bool>, Query, description = "Reads every row; else batches and projections are compared by their digests and totals"),
+        ("reprice" = Option<String>, Query, description = "Derives amounts again from quantities and price rows: of `all` entries, or of as many as the number says"),
+        ("seed" = Option<u64>, Query, description = "Draws the sample of `reprice`; without it a new one is drawn, and the answer says by which seed"),
+        ("cached" = Option<bool>, Query, description = "Answers the last audit that this process made by itself, without making one"),
+    ),
+    responses(
+        (status = 200, body = Report),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "`cached`, and none was made yet"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "Another audit does not end, or the store did not answer"),
+    ),
     security(("token" = []))
 )]
 pub(crate) async fn audit(
@@ -157,16 +166,102 @@ pub(crate) async fn audit(
     _caller: Unbound,
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<Report>, Problem> {
-    Parameters::parse(&uri)?.finish([""; 0])?;
-    // One audit at a time: it reads everything.
-    let _turn = service
-        .audits
-        .try_acquire()
-        .map_err(|_| Problem::unavailable("another audit is running; ask again when it has ended"))?;
-    run(service.store.client()).await.map(Json).map_err(|error| {
-        tracing::error!(error = chain(&error), "The audit could not be made");
-        Problem::unavailable("the store did not answer the audit; try again, or ask its operator")
+    let mut parameters = Parameters::parse(&uri)?;
+    let cached = parameters.choice("cached", &BOOLEAN)?.unwrap_or(false);
+    let options = options(parameters, &["cached"])?;
+    if cached {
+        let latest = service.audits.latest();
+        return latest.map(Json).ok_or_else(|| {
+            Problem::not_found("audit that this process made by itself yet; ask without `cached`, or later")
+        });
+    }
+    let _turn = turn(&service).await?;
+    run_with(service.store.client(), options).await.map(Json).map_err(|error| problem(&error))
+}
+
+/// Searches for repeats beyond the window, has them reversed, and makes the trial balance.
+#[utoipa::path(
+    post, path = "/v1/audit", tag = "operation",
+    params(
+        ("full" = Option<bool>, Query, description = "As for `GET`"),
+        ("reprice" = Option<String>, Query, description = "As for `GET`"),
+        ("seed" = Option<u64>, Query, description = "As for `GET`"),
+    ),
+    responses(
+        (status = 200, body = Report),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "Another audit does not end, or the store or the log did not answer"),
+    ),
+    security(("token" = []))
+)]
+pub(crate) async fn audit_and_reverse(
+    State(service): State<Service>,
+    Unbound(caller): Unbound,
+    OriginalUri(uri): OriginalUri,
+) -> Result<Json<Report>, Problem> {
+    let options = options(Parameters::parse(&uri)?, &[])?;
+    let _turn = turn(&service).await?;
+    audit_after_sweep(service.store.client(), &*service.log, &caller.token_id, service.change_wait, options)
+        .await
+        .map(Json)
+        .map_err(|error| problem(&error))
+}
+
+const BOOLEAN: [(&str, bool); 2] = [("true", true), ("false", false)];
+
+fn options(mut parameters: Parameters, also: &[&str]) -> Result<Options, Problem> {
+    let depth = parameters.choice("full", &[("true", Depth::Full), ("false", Depth::Digests)])?;
+    let seed = match parameters.one("seed")? {
+        Some(text) => Some(text.parse().map_err(|_| not_a_number("seed", &text))?),
+        None => None,
+    };
+    let reprice = match parameters.one("reprice")?.as_deref() {
+        None => None,
+        Some("all") => Some(Sample::All),
+        Some(text) => {
+            let count = text.parse().ok().filter(|count| *count > 0);
+            let count = count.ok_or_else(|| {
+                Problem::parameter("reprice", format!("`reprice` cannot be `{text}`"))
+                    .allowed(["all", "a whole number from 1"])
+            })?;
+            Some(Sample::Some { count, seed: seed.map_or_else(new_seed, Ok)? })
+        }
+    };
+    parameters.finish(["full", "reprice", "seed"].iter().chain(also).copied())?;
+    Ok(Options { depth: depth.unwrap_or_default(), reprice })
+}
+
+fn not_a_number(name: &str, text: &str) -> Problem {
+    Problem::parameter(name, format!("`{name}` cannot be `{text}`")).allowed(["a whole number from 0"])
+}
+
+fn new_seed() -> Result<u64, Problem> {
+    getrandom::u64().map_err(|error| {
+        tracing::error!(error = error.to_string(), "The system has no random bytes");
+        Problem::internal()
     })
+}
+
+/// One audit at a time, for it asks much of the store; another one that is under way is waited for.
+async fn turn(service: &Service) -> Result<SemaphorePermit<'_>, Problem> {
+    match timeout(TURN_WAIT, service.audits.turn.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        Ok(Err(_)) | Err(_) => {
+            Err(Problem::unavailable("another audit is still running; ask again when it has ended"))
+        }
+    }
+}
+
+fn problem(error: &Error) -> Problem {
+    tracing::error!(error = chain(error), "The audit could not be made");
+    match error {
+        Error::Store { .. } => {
+            Problem::unavailable("the store did not answer the audit; try again, or ask its operator")
+        }
+        Error::Log(_) => Problem::unavailable(
+            "the log did not take the reversal of repeats; try again, or ask its operator",
+        ),
+        Error::Prices { .. } | Error::Command => Problem::internal(),
+    }
 }
 
 /// Runs the audit's queries.
@@ -181,78 +276,5 @@ impl Auditor {
 
     fn sql(&self, text: &str) -> Query {
         self.client.query(text).with_setting("max_execution_time", SECONDS_MAX.to_string())
-    }
-}
-
-impl Report {
-    fn differs(&mut self, difference: Difference) {
-        self.clean = false;
-        if self.differences.len() < DIFFERENCES_MAX {
-            self.differences.push(difference);
-        } else {
-            self.differences_more += 1;
-        }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for partition in &self.partitions {
-            writeln!(f, "{partition}")?;
-        }
-        for projection in &self.projections {
-            let state = if projection.clean { "agrees with the entries" } else { "DIFFERS from the entries" };
-            writeln!(f, "projection {}: {state}", projection.projection)?;
-        }
-        for loss in &self.losses {
-            writeln!(f, "acknowledged loss: {loss}")?;
-        }
-        for difference in &self.differences {
-            writeln!(f, "difference: {difference}")?;
-        }
-        if self.differences_more > 0 {
-            writeln!(f, "and {} more differences", self.differences_more)?;
-        }
-        match (self.clean, self.losses.len()) {
-            (false, _) => write!(f, "NOT CLEAN"),
-            (true, 0) => write!(f, "clean"),
-            (true, count) => write!(f, "clean, but for {count} acknowledged losses"),
-        }
-    }
-}
-
-impl fmt::Display for PartitionBalance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}/{} [{}, {}): received {} = posted {} + duplicates {} + quarantined {}; {} entries in {} batches",
-            self.topic,
-            self.partition,
-            self.first,
-            self.next,
-            self.received,
-            self.posted,
-            self.duplicates,
-            self.quarantined,
-            self.entries,
-            self.batches
-        )?;
-        if self.holes > 0 {
-            write!(f, "; {} offsets without a record", self.holes)?;
-        }
-        if self.pending_rows > 0 {
-            write!(f, "; {} rows being written", self.pending_rows)?;
-        }
-        if !self.clean { write!(f, "; DIFFERS") } else { Ok(()) }
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(topic), Some(partition)) = (&self.topic, self.partition) {
-            write!(f, "{topic}/{partition}: ")?;
-        }
-        write!(f, "{}", self.detail)?;
-        self.offset.map_or(Ok(()), |offset| write!(f, " (first at offset {offset})"))
     }
 }

@@ -77,6 +77,8 @@ const COLUMNS: &[&str] = &[
     "list_row",
     "charge_row",
     "markup",
+    "reason",
+    "reverses",
 ];
 
 /// The entries as NDJSON.
@@ -234,6 +236,8 @@ fn cells(entry: &Entry) -> Vec<String> {
         text(&entry.list.as_ref().and_then(|list| list.model_row.clone())),
         text(&entry.charging.as_ref().and_then(|charging| charging.model_row.clone())),
         text(&entry.charging.as_ref().and_then(Plane::markup_version)),
+        text(&entry.reason),
+        entry.reverses.as_ref().map(|origin| safe(&origin.to_string())).unwrap_or_default(),
     ]);
     cells.extend(FIXED.map(|unit| entry.quantities.get(unit).cloned().unwrap_or_else(|| "0".to_owned())));
     let other = entry.quantities.iter().filter(|(unit, _)| !FIXED.contains(&unit.as_str())).collect();

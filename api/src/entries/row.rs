@@ -25,6 +25,11 @@ pub(crate) struct EntryRow {
     origin_partition: u32,
     origin_offset: u64,
     origin_ordinal: u32,
+    reason_name: String,
+    reverses_topic_name: String,
+    reverses_partition: u32,
+    reverses_offset: u64,
+    reverses_ordinal: u32,
     owner_key: String,
     owner_team: String,
     owner_app: String,
@@ -118,6 +123,14 @@ pub struct Origin {
     pub ordinal: u32,
 }
 
+impl std::fmt::Display for Origin {
+    /// `topic/partition/offset#ordinal`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { topic, partition, offset, ordinal } = self;
+        write!(f, "{topic}/{partition}/{offset}#{ordinal}")
+    }
+}
+
 /// One priced line: quantity × unit price = amount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Line {
@@ -185,6 +198,10 @@ pub struct Entry {
     pub recorded_at: String,
     pub log_time: String,
     pub origin: Origin,
+    /// Why the entry was posted; null for usage.
+    pub reason: Option<String>,
+    /// The entry that this one takes back; null where it takes none back.
+    pub reverses: Option<Origin>,
     pub key: Option<String>,
     pub team: Option<String>,
     pub app: Option<String>,
@@ -285,6 +302,13 @@ impl EntryRow {
                 offset: self.origin_offset,
                 ordinal: self.origin_ordinal,
             },
+            reason: text(self.reason_name),
+            reverses: text(self.reverses_topic_name).map(|topic| Origin {
+                topic,
+                partition: self.reverses_partition,
+                offset: self.reverses_offset,
+                ordinal: self.reverses_ordinal,
+            }),
             key: text(self.owner_key),
             team: text(self.owner_team),
             app: text(self.owner_app),

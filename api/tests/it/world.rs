@@ -75,6 +75,13 @@ impl World {
         Ok(api::router_and_chores(api, None)?.1)
     }
 
+    /// The same world behind an API that audits by itself.
+    pub(crate) fn auditing(self, every: Duration) -> Result<Self> {
+        let api = api::Api::new(self.client.clone(), self.worker.clone(), prometheus::Registry::new());
+        tokio::spawn(api.audits(every)?);
+        Ok(Self { router: api::router(api, None)?, ..self })
+    }
+
     /// Puts a token into the store, as the migration does with the first one, and answers its text.
     pub(crate) async fn token(
         &self,
@@ -401,6 +408,7 @@ impl Worker {
 
     async fn apply_plain(&self, offset: u64, command_id: &str, command: Command) -> Result<()> {
         match command {
+            Command::ReverseRepeats(_) => Ok(()),
             Command::MintToken(mint) => {
                 let row = json!({
                     "topic": COMMANDS_TOPIC, "offset": offset, "token_id": mint.token_id, "name": mint.name,

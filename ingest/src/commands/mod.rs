@@ -4,11 +4,13 @@
 mod publish;
 mod registries;
 mod resolve;
+mod reverse;
 mod tokens;
 
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
+use schemas::digest::Digest;
 use schemas::event::{Decoder, SchemaError};
 use schemas::resolutions::Resolutions;
 use schemas::tables::{
@@ -16,6 +18,7 @@ use schemas::tables::{
 };
 
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
+use crate::commands::reverse::Reversals;
 use crate::quarantine;
 use crate::source::{Partition, Record};
 use crate::store::{Rows, Store};
@@ -28,6 +31,7 @@ const TABLES: &[&str] = &[
     "owners",
     "api_tokens",
     "quarantine_resolutions",
+    "entries",
     "commands",
 ];
 
@@ -49,6 +53,9 @@ struct Effect {
     owners: Owners,
     tokens: ApiTokens,
     resolutions: Resolutions,
+    reversals: Reversals,
+    /// All rows of `entries`, also those that are held.
+    entry_rows: Digest,
     detail: String,
     result: String,
 }
@@ -71,7 +78,10 @@ impl From<clickhouse::error::Error> for Refusal {
 struct Place<'a> {
     partition: &'a Partition,
     offset: u64,
+    /// The first offset of its batch.
+    batch_first: u64,
     log_time: Millis,
+    recorded_at: Millis,
     held: &'a Held,
 }
 
@@ -118,6 +128,7 @@ impl CommandMaker {
             Command::SetMarkups(set) => self.set(place, &set.rows, |effect| &mut effect.markups),
             Command::SetAccounts(set) => self.set(place, &set.rows, |effect| &mut effect.accounts),
             Command::SetOwners(set) => self.set(place, &set.rows, |effect| &mut effect.owners),
+            Command::ReverseRepeats(reverse) => self.reverse(place, &reverse),
         }
     }
 
@@ -178,7 +189,9 @@ impl Maker for CommandMaker {
             let place = Place {
                 partition: &chosen.partition,
                 offset: record.offset,
+                batch_first: chosen.intent.first,
                 log_time: record.log_time,
+                recorded_at: chosen.intent.recorded_at,
                 held,
             };
             match parse(&record) {
@@ -186,9 +199,10 @@ impl Maker for CommandMaker {
                     effect = self.record(&place, &envelope, chosen, &mut commands)?;
                     summary.posted += 1;
                     summary.entries += 1;
+                    summary.entry_rows = effect.entry_rows;
                 }
                 Err((reason, detail)) => {
-                    *summary.quarantined.entry(reason.name()).or_default() += 1;
+                    summary.quarantine(record.offset, reason);
                     if !place.is_held("quarantine", 0) {
                         quarantine::push(
                             &mut quarantine,
@@ -211,6 +225,7 @@ impl Maker for CommandMaker {
             Box::new(effect.owners),
             Box::new(effect.tokens),
             Box::new(effect.resolutions),
+            Box::new(effect.reversals),
             Box::new(commands),
         ];
         Ok(Batch {

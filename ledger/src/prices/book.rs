@@ -139,6 +139,13 @@ impl PriceBook {
         self.ids.get(id).map(|position| &self.rows[*position].0)
     }
 
+    /// The row of an id to price with once more, whether or not it still holds.
+    #[must_use]
+    pub fn with_id(&self, id: &str) -> Option<Match<'_>> {
+        let (row, rates) = self.rows.get(*self.ids.get(id)?)?;
+        Some(Match { row, matched_by: MatchedBy::Exact, effective_to: None, rates })
+    }
+
     /// All rows, in the order in which they were given.
     pub fn rows(&self) -> impl Iterator<Item = &ModelRow> {
         self.rows.iter().map(|(row, _)| row)

@@ -103,9 +103,7 @@ impl Quantities {
     /// The prompt's size as context steps measure it: every input token that no tool put there.
     #[must_use]
     pub fn prompt_tokens(&self) -> u64 {
-        self.sum_of(|unit| {
-            unit.is_input_token() && !matches!(unit, Unit::InputToolTokens | Unit::InputGroundingTokens)
-        })
+        self.sum_of(Unit::is_prompt_token)
     }
 
     fn sum_of(&self, counted: impl Fn(Unit) -> bool) -> u64 {

@@ -6,6 +6,8 @@ SELECT
     toUnixTimestamp64Milli(recorded_at) AS recorded_ms,
     toUnixTimestamp64Milli(log_time) AS log_ms,
     toString(topic) AS origin_topic, partition AS origin_partition, offset AS origin_offset, ordinal AS origin_ordinal,
+    toString(reason) AS reason_name,
+    toString(reverses_topic) AS reverses_topic_name, reverses_partition, reverses_offset, reverses_ordinal,
     toString(key) AS owner_key, toString(team) AS owner_team, toString(app) AS owner_app,
     toString(environment) AS owner_environment, toString(customer) AS owner_customer,
     toString(project) AS owner_project, toString(cost_center) AS owner_cost_center, end_user, toString(workflow) AS owner_workflow,

@@ -94,6 +94,7 @@ fn posting() -> Posting<'static> {
         event_hash: 0,
         content_hash: 0,
         book: 0,
+        batch_first: 0,
     }
 }
 
