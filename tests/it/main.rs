@@ -9,4 +9,5 @@ mod commands;
 mod crashes;
 mod embedded;
 mod posting;
+mod prices;
 mod storms;
