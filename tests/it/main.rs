@@ -22,5 +22,6 @@ mod posting;
 mod quarantine;
 mod reads;
 mod secrets;
+mod prices;
 mod storms;
 mod zombies;

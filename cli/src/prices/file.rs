@@ -118,10 +118,12 @@ pub(super) fn read(options: &Options) -> anyhow::Result<Read> {
     Ok(Read { form, import })
 }
 
-/// The rows of a price file of any form.
+/// The rows of a price file of any form, compared with the other source that the program has.
 pub(crate) fn rows_of(file: &Path, form: Option<Form>) -> anyhow::Result<Vec<ModelRow>> {
     let options = Options { from: form, ..Options::own_rows(file) };
-    Ok(read(&options)?.import.rows)
+    let Read { form, mut import } = read(&options)?;
+    confirm(&mut import, form, &options, &[], ingest::book::wall_clock())?;
+    Ok(import.rows)
 }
 
 fn read_as(

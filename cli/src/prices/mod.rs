@@ -8,7 +8,6 @@ mod report;
 
 use std::path::PathBuf;
 
-use ::api::answers::Publishing;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use ledger::event::Millis;
@@ -174,6 +173,3 @@ pub(crate) fn published(service: &Service) -> anyhow::Result<Vec<ModelRow>> {
         }
     }
 }
-
-/// What the service said of a publication.
-type Answer = Publishing;

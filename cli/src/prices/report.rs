@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ::api::answers::RowChange;
+use ::api::answers::{Publishing, RowChange};
 use anyhow::bail;
 use ledger::prices::{ModelRow, Price};
 use schemas::prices::{Change, Diff, Form, Import, ONLY_SOURCE, PriceChange};
 use serde_json::{Value, json};
 
-use super::Answer;
 use crate::table::{Column, aligned};
 
 /// Lines of a list that is not asked for whole.
@@ -25,7 +24,7 @@ pub(super) struct Report {
     pub(super) diff: Diff,
     verbose: bool,
     /// What the service said: of a dry run, or of the publication.
-    pub(super) publishing: Option<Answer>,
+    pub(super) publishing: Option<Publishing>,
 }
 
 impl Report {
@@ -343,7 +342,7 @@ fn meaning(changes: &[RowChange]) -> String {
 }
 
 /// What was published, in a few lines.
-pub(super) fn published(done: &Answer) -> String {
+pub(super) fn published(done: &Publishing) -> String {
     let mut text = meaning(&done.changes);
     let counts = [(done.new.len(), "new"), (done.changed.len(), "changed")];
     let Some(operation) = &done.operation else { return text };

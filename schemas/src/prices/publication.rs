@@ -58,7 +58,8 @@ pub struct Refused(String);
 /// Works out what publishing the texts at an instant comes to. Nothing is edited: a row whose id is published with
 /// other content is refused, as is a second version of the same model, provider, scope and instant. A row without
 /// `effective_from` holds from the beginning of time where it is the first of its model, from where the row held that
-/// it supersedes, and from 60 s after the instant otherwise.
+/// it supersedes, and from 60 s after the instant otherwise; beside a version of its model that has begun it is refused
+/// there, because it would put an old price in force.
 ///
 /// # Errors
 /// [`Refused`], which names the row; then none of them is published.
@@ -68,10 +69,17 @@ pub fn prepare(published: &[Published], texts: &[String], at: Millis) -> Result<
     let rows: Vec<ModelRow> = published.iter().map(|one| one.row.clone()).collect();
     let before = Versions::of(rows.clone());
     let later = Millis(at.0.saturating_add(LATER_VERSION_AFTER_MS));
+    let read: Vec<(ModelRow, String)> =
+        texts.iter().enumerate().map(|(index, text)| read(text, index)).collect::<Result<_, _>>()?;
+    // Models of which a version that has begun is published beside others.
+    let begun: HashSet<Key> = read
+        .iter()
+        .filter(|(row, _)| row.effective_from.is_some_and(|from| from <= at))
+        .map(|(row, _)| Key::of(row))
+        .collect();
     let mut seen = HashSet::new();
     let (mut added, mut unchanged, mut later_versions) = (Vec::new(), Vec::new(), 0);
-    for (index, text) in texts.iter().enumerate() {
-        let (mut row, body) = read(text, index)?;
+    for (mut row, body) in read {
         if !seen.insert(row.id.clone()) {
             return Err(Refused(format!("row {} stands twice in the same publication", row.id)));
         }
@@ -102,6 +110,13 @@ pub fn prepare(published: &[Published], texts: &[String], at: Millis) -> Result<
                 (None, Some(present)) if same_terms(present, &row) => {
                     unchanged.push(row.id);
                     continue;
+                }
+                (None, Some(_)) if begun.contains(&key) => {
+                    return Err(Refused(format!(
+                        "row {} has no `effective_from` beside a version of its model that has begun, and the model is \
+                         published already: it would follow that version; say from when it holds, or leave it out",
+                        row.id
+                    )));
                 }
                 (None, Some(_)) => {
                     row.effective_from = Some(later);
@@ -191,6 +206,17 @@ mod tests {
         );
         let refused = publish(&mut published, &[text("e", "3", r#", "supersedes": "z""#)], 0).unwrap_err();
         assert_eq!(refused, "row e supersedes z, which is not published");
+    }
+
+    #[test]
+    fn an_old_first_version_does_not_follow_the_versions_after_it() {
+        let mut published = Vec::new();
+        publish(&mut published, &[text("a", "1", "")], 0).unwrap();
+        let history = [text("h", "9", ""), text("h:1", "2", r#", "effective_from": "1970-01-01T00:00:01Z""#)];
+        let refused = publish(&mut published, &history, 2000).unwrap_err();
+        assert!(refused.starts_with("row h has no `effective_from`"), "{refused}");
+        let empty = publish(&mut Vec::new(), &history, 2000).unwrap();
+        assert_eq!(empty.added.len(), 2, "an empty book takes the whole history");
     }
 
     #[test]
