@@ -8,6 +8,7 @@ mod entries;
 mod http;
 mod models;
 mod quarantine;
+mod migration;
 mod registries;
 mod spend;
 mod world;
