@@ -7,6 +7,7 @@ use ledger::event::{Credential, GatewayCache, Millis};
 use ledger::money::{Amount, Decimal};
 use ledger::price::{Basis, Line};
 use ledger::unit::Unit;
+use ledger::usage::Dimensions;
 
 use crate::columns::{Fixed, List, Pair, Text, table};
 use crate::digest::DigestedEntry;
@@ -422,7 +423,9 @@ fn dimensions(entry: &Entry<'_, '_>) -> String {
         .filter(|line| line.unit.is_prompt_token())
         .filter_map(|line| u64::try_from(line.quantity.to_i64()?).ok())
         .fold(0, u64::saturating_add);
-    stored::dimensions_text(&entry.dimensions, counted)
+    // What the event says of its region has a column of its own.
+    let region = entry.dimensions.region.filter(|_| entry.event.region.is_none());
+    stored::dimensions_text(&Dimensions { region, ..entry.dimensions }, counted)
 }
 
 #[cfg(test)]

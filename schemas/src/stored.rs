@@ -108,7 +108,10 @@ impl StoredEntry {
         dimensions.service_tier = &self.service_tier_name;
         dimensions.processing = &self.processing_name;
         dimensions.speed = &self.speed_name;
-        dimensions.region = Some(self.region_name.as_str()).filter(|region| !region.is_empty());
+        // What the event says of its region has a column of its own.
+        if !self.region_name.is_empty() {
+            dimensions.region = Some(&self.region_name);
+        }
         let reported = Some(self.reported_amount.as_str()).filter(|amount| !amount.is_empty());
         Ok(Parts {
             at: Millis(self.occurred_ms),
@@ -205,8 +208,16 @@ fn unreadable(what: &'static str, value: impl std::fmt::Display) -> Error {
 }
 
 /// Names of the dimensions that share a column, in their order there.
-const NAMES: [&str; 7] =
-    ["inference_geo", "size", "quality", "resolution", "audio", "search_context_size", PROMPT_TOKENS];
+const NAMES: [&str; 8] = [
+    "inference_geo",
+    "region",
+    "size",
+    "quality",
+    "resolution",
+    "audio",
+    "search_context_size",
+    PROMPT_TOKENS,
+];
 /// Is there only where it is not the sum of the quantities.
 const PROMPT_TOKENS: &str = "prompt_tokens_total";
 
@@ -214,10 +225,12 @@ const PROMPT_TOKENS: &str = "prompt_tokens_total";
 /// `counted` one of the quantities unless it differs.
 #[must_use]
 pub fn dimensions_text(dimensions: &Dimensions<'_>, counted: u64) -> String {
-    let Dimensions { inference_geo, size, quality, resolution, audio, search_context_size, .. } = *dimensions;
+    let Dimensions { inference_geo, region, size, quality, resolution, audio, search_context_size, .. } =
+        *dimensions;
     let prompt = dimensions.prompt_tokens_total;
     let prompt = (prompt != counted).then(|| prompt.to_string());
-    let values = [inference_geo, size, quality, resolution, audio, search_context_size, prompt.as_deref()];
+    let values =
+        [inference_geo, region, size, quality, resolution, audio, search_context_size, prompt.as_deref()];
     let mut text = String::new();
     for (name, value) in NAMES.iter().zip(values) {
         let Some(value) = value else { continue };
@@ -243,6 +256,7 @@ fn parse_dimensions(text: &str, counted: u64) -> Result<Dimensions<'_>, Error> {
         rest = tail;
         match *name {
             "inference_geo" => dimensions.inference_geo = Some(value),
+            "region" => dimensions.region = Some(value),
             "size" => dimensions.size = Some(value),
             "quality" => dimensions.quality = Some(value),
             "resolution" => dimensions.resolution = Some(value),
@@ -270,16 +284,16 @@ mod tests {
     proptest! {
         #[test]
         fn dimensions_read_back_as_they_were_written(
-            texts in [value(), value(), value(), value(), value(), value()],
+            texts in [value(), value(), value(), value(), value(), value(), value()],
             prompt_tokens_total: u64,
             counted: u64,
             is_counted: bool,
         ) {
-            let [inference_geo, size, quality, resolution, audio, search_context_size] =
+            let [inference_geo, region, size, quality, resolution, audio, search_context_size] =
                 texts.each_ref().map(Option::as_deref);
             let counted = if is_counted { prompt_tokens_total } else { counted };
             let dimensions = Dimensions {
-                inference_geo, size, quality, resolution, audio, search_context_size, prompt_tokens_total,
+                inference_geo, region, size, quality, resolution, audio, search_context_size, prompt_tokens_total,
                 ..Dimensions::default()
             };
             let text = dimensions_text(&dimensions, counted);
