@@ -108,6 +108,7 @@ impl StoredEntry {
         dimensions.service_tier = &self.service_tier_name;
         dimensions.processing = &self.processing_name;
         dimensions.speed = &self.speed_name;
+        // What the event says of its region has a column of its own.
         if !self.region_name.is_empty() {
             dimensions.region = Some(&self.region_name);
         }

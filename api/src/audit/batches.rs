@@ -113,7 +113,9 @@ impl<'a> Walk<'a> {
     async fn run(&mut self, report: &mut Report) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let batches = self.read(after).await?;
+            let mut batches = self.read(after).await?;
+            // What was closed since the partitions were listed is for the next audit.
+            batches.retain(|batch| batch.first < self.partition.closed);
             let Some(last) = batches.last() else { break };
             let from = after.map_or(0, |(first, _): (u64, u64)| first + 1);
             after = Some((last.first, last.next));
