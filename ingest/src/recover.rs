@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger::event::Millis;
 use schemas::log::COMMANDS_TOPIC;
@@ -183,6 +183,12 @@ impl Lessons {
     }
 }
 
+/// The lease that an announcement began.
+struct Lease {
+    since: Instant,
+    write_before: Millis,
+}
+
 /// What log and ledger say of a partition, taken together.
 enum Position {
     /// Everything announced is in the ledger.
@@ -334,7 +340,7 @@ impl<M: Maker> Recovery<'_, M> {
             |attempt| Scope { partition: self.partition, first: intent.first, next: intent.next, attempt };
 
         self.point("recover.read")?;
-        let write_before = self.announce_again(intent)?;
+        let mut lease = self.announce_again(intent)?;
         self.point("recover.announced")?;
         if !self.store.settled(self.partition, self.lease).map_err(|error| self.again(error))? {
             return Err(self.again(Cause::Unsettled));
@@ -354,14 +360,15 @@ impl<M: Maker> Recovery<'_, M> {
         let mut batch = self.maker.make(&mut state, &chosen, &held).map_err(|error| self.again(error))?;
         lessons.rowless.extend(&batch.summary.duplicates_at);
         missing.retain(|offset| !lessons.rowless.contains(offset));
-        let attempt = u64::try_from(write_before.0).unwrap_or(1).max(1);
+        let attempt = u64::try_from(lease.write_before.0).unwrap_or(1).max(1);
         let mut sent = false;
         for rows in &mut batch.tables {
             if rows.rows() > 0 {
                 sent = true;
+                self.renew(&mut lease, intent)?;
                 self.insert_point(rows.table())?;
             }
-            self.store.insert(rows.as_mut(), scope(attempt), write_before).map_err(|error| {
+            self.store.insert(rows.as_mut(), scope(attempt), lease.write_before).map_err(|error| {
                 lessons.learn(&error, &missing);
                 self.again(error)
             })?;
@@ -379,9 +386,10 @@ impl<M: Maker> Recovery<'_, M> {
             Some(reaches) if reaches > intent.next => return Err(self.again(Cause::Moved)),
             _ => {
                 let mut closing = batch.closing(self.worker, true);
+                self.renew(&mut lease, intent)?;
                 self.insert_point(closing.table())?;
                 self.store
-                    .insert(&mut closing, scope(attempt), write_before)
+                    .insert(&mut closing, scope(attempt), lease.write_before)
                     .map_err(|error| self.again(error))?;
             }
         }
@@ -466,7 +474,8 @@ impl<M: Maker> Recovery<'_, M> {
     }
 
     /// Announces the same intent again, which renews the lease: it counts from before the commit was sent.
-    fn announce_again(&self, intent: &Intent) -> Result<Millis, Error> {
+    fn announce_again(&self, intent: &Intent) -> Result<Lease, Error> {
+        let since = Instant::now();
         let now = self.store.now().map_err(|error| self.again(error))?;
         let announcement = Announcement {
             partition: self.partition.clone(),
@@ -475,13 +484,21 @@ impl<M: Maker> Recovery<'_, M> {
             metadata: intent.metadata(),
         };
         match self.announcer.announce(&[announcement]) {
-            Ok(()) => Ok(lease_end(now, self.lease)),
+            Ok(()) => Ok(Lease { since, write_before: lease_end(now, self.lease) }),
             Err(AnnounceError::Revoked(partition)) => Err(Error::Revoked(partition)),
             Err(AnnounceError::NoAnswer(_)) => Err(Error::Rejoin(self.partition.clone())),
             Err(error @ (AnnounceError::Refused(_) | AnnounceError::TooLarge(_))) => {
                 Err(self.again(Cause::Announce(error)))
             }
         }
+    }
+
+    /// Reading back may take a good part of a lease where the store is slow: rows are sent under one that is fresh.
+    fn renew(&self, lease: &mut Lease, intent: &Intent) -> Result<(), Error> {
+        if lease.since.elapsed() > self.lease / 2 {
+            *lease = self.announce_again(intent)?;
+        }
+        Ok(())
     }
 
     fn ready(&self, next: u64, before: Option<Mark>) -> Result<Ready<M::State>, Error> {

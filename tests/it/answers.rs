@@ -110,13 +110,16 @@ fn an_engine_that_is_killed_in_the_middle_of_an_insert_and_at_its_start_loses_no
     world.assert_holds(&truth);
 }
 
+/// Recovery asks more often than fits into a lease of two seconds: it renews the lease before it sends.
 #[test]
 fn an_engine_that_is_slow_at_everything_is_waited_for() {
-    let world = World::start(2);
+    let world = World::start(1);
     let _worker = world.worker();
     world.wait_for_prices();
-    let slow = world.proxy.always("", Action::Delay(Duration::from_millis(300)));
+    let lost = world.proxy.once(INSERT_ENTRIES, Action::LoseAnswer);
     let truth = some_traffic(&world);
+    lost.wait(PATIENCE).unwrap();
+    let slow = world.proxy.always("", Action::Delay(Duration::from_millis(400)));
     world.wait_until_received(truth.received);
     drop(slow);
     world.assert_holds(&truth);

@@ -30,13 +30,13 @@ const FAULTS_DEFAULT: u64 = 20;
 const FAULTS_PER_CHECK: u64 = 50;
 const WORKERS: usize = 3;
 const PARTITIONS: u16 = 4;
-/// Short, so that a fault takes a second or two; the worker takes no shorter lease.
-const LEASE: &str = "1s";
-const SESSION_MS: &str = "2000";
-const HEARTBEAT_MS: &str = "400";
+/// Short, so that a fault takes a second or two, and long enough for a busy machine.
+const LEASE: &str = "2s";
+const SESSION_MS: &str = "3000";
+const HEARTBEAT_MS: &str = "500";
 /// Longer than session and lease: another worker takes over meanwhile.
-const FREEZE_MIN: Duration = Duration::from_millis(2_500);
-const FREEZE_MAX: Duration = Duration::from_millis(5_000);
+const FREEZE_MIN: Duration = Duration::from_millis(3_500);
+const FREEZE_MAX: Duration = Duration::from_millis(5_500);
 const EVENTS_PER_PIECE: u64 = 40;
 const PIECE_EVERY: Duration = Duration::from_millis(150);
 

@@ -10,7 +10,7 @@ use traffic::{Config, Truth};
 use crate::moments::{Moments, pass};
 use crate::world::{FAULTS, Gate, PATIENCE, TOPIC, World, no_traffic};
 
-const LEASE: &str = "1s";
+const LEASE: &str = "2s";
 const SESSION: &[&str] = &[
     "--kafka-option",
     "session.timeout.ms=2000",

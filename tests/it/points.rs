@@ -11,7 +11,7 @@ use crate::world::{FAULTS, Gate, PATIENCE, TOPIC, World, no_traffic};
 /// Short, so that the next worker need not wait long for the dead one's place in the group.
 const SESSION: &[&str] =
     &["--kafka-option", "session.timeout.ms=2000", "--kafka-option", "heartbeat.interval.ms=400"];
-const LEASE: &str = "1s";
+const LEASE: &str = "2s";
 
 const POSTING: &[&str] = &[
     "post.begun",
