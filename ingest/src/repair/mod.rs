@@ -272,6 +272,10 @@ impl Repairer<'_> {
         let (first, next) = action.announces();
         // What is to be announced is read before anything is written.
         let intent = self.intent(finding, first, next)?;
+        // What is committed, once more: a group with a member that did not show refuses it, and nothing is written.
+        if let Some(committed) = self.log.committed(partition)? {
+            self.log.commit(partition, committed.offset, &committed.metadata)?;
+        }
         let mut repair = Repair {
             repair_id: id.to_owned(),
             repaired_ms: self.store.now()?.0,
