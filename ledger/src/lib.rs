@@ -15,4 +15,6 @@ pub mod price;
 pub mod entry;
 pub mod reject;
 
+pub mod invoice;
+
 pub mod rollup;
