@@ -14,7 +14,7 @@ use crate::world::PATIENCE;
 const EVENTS_PER_REQUEST: usize = 200;
 
 /// One embedded Tollbook and its data.
-struct Embedded {
+pub(crate) struct Embedded {
     folder: tempfile::TempDir,
     port: u16,
     process: Process,
@@ -23,7 +23,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = folder::fresh("embedded").unwrap();
         let port = ports::free().unwrap();
         let process = up(&folder, port);
@@ -45,11 +45,11 @@ impl Embedded {
         .unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
 
@@ -85,7 +85,7 @@ impl Embedded {
         self.runtime.block_on(async { request.send().await }).is_ok_and(|answer| answer.status() == 202)
     }
 
-    fn publish_prices(&self) {
+    pub(crate) fn publish_prices(&self) {
         let rows: Value = serde_json::from_str(PRICES_JSON).unwrap();
         let request = self
             .http

@@ -7,6 +7,7 @@ mod world;
 
 mod commands;
 mod crashes;
+mod description;
 mod embedded;
 mod posting;
 mod storms;
