@@ -9,6 +9,7 @@ mod router;
 mod auth;
 mod body;
 mod bounds;
+mod csv;
 mod cursor;
 mod dimension;
 mod error;

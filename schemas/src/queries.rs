@@ -44,6 +44,8 @@ macro_rules! queries {
 queries! {
     /// Totals over segments.
     SPEND: Bounded = "spend";
+    /// The groups with the largest amounts, over the segments of [`SPEND`].
+    SPEND_TOP: Bounded = "spend_top";
     /// One segment of [`SPEND`]: whole entries.
     SPEND_SEGMENT: Bounded = "spend_segment";
     /// One segment of [`SPEND`]: entries taken apart into lines.
