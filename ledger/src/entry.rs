@@ -1,9 +1,12 @@
 //! From event to ledger entries: normalize, find the row that held, price, and settle what is owed.
 
-use crate::event::{GatewayCache, Outcome, UsageEvent};
+use crate::event::{GatewayCache, Millis, Outcome, Owners, UsageEvent};
+use crate::in_force::InForce;
 use crate::money::{self, Amount, Decimal};
+use crate::owners::Owned;
+use crate::planes::{self, Beside, Charging, Plane, beside};
 use crate::price::{Basis, Line, Why, price};
-use crate::prices::{AmountBasis, Match, PriceBook};
+use crate::prices::{AmountBasis, Match};
 use crate::reject::{Reason, Reject};
 use crate::unit::{Unit, UnitSet};
 use crate::usage::{self, Dimensions, Flag, Flags, Normalized, ProviderCost, Record};
@@ -16,6 +19,10 @@ const CURRENCY_OF_NOTHING: &str = "USD";
 pub struct Entry<'e, 'b> {
     /// The event.
     pub event: &'e UsageEvent<'e>,
+    /// Owners: the event's own, and what it leaves out from those of its key.
+    pub owners: Owners<'e>,
+    /// The cost center of the key.
+    pub cost_center: Option<&'e str>,
     /// 0 for the model that answered; 1, 2 … for other models inside the same response.
     pub ordinal: u16,
     /// The model that is billed.
@@ -30,23 +37,29 @@ pub struct Entry<'e, 'b> {
     pub attempts: i8,
     /// How many requests this entry adds: 1 for the first entry of a request's first attempt, else 0.
     pub requests: i8,
-    /// The row that priced it.
+    /// The row that priced the cost: of a contract, else the public one.
     pub row: Option<Match<'b>>,
-    /// What was used, priced.
+    /// What was used, priced at cost.
     pub lines: &'e [Line],
+    /// The list, where it differs from the cost: a contract priced that.
+    pub list: Option<Plane<'e, 'b>>,
+    /// How the charge was come by.
+    pub charging: Charging<'e, 'b>,
     /// What a gateway cache hit spared, priced.
     pub avoided: &'e [Line],
     /// What `avoided` would have cost.
     pub cost_avoided: Amount,
-    /// The sum of the lines at the provider's list prices.
+    /// The sum of the lines at the provider's list prices; the cost, where there is no list in its currency.
     pub list_cost: Amount,
     /// What we owe.
     pub cost: Amount,
     /// What the customer is billed.
     pub charge: Amount,
-    /// ISO 4217 code of all amounts.
+    /// ISO 4217 code of all amounts but the charge.
     pub currency: &'e str,
-    /// The units that are owed and have no price.
+    /// ISO 4217 code of the charge.
+    pub charge_currency: &'e str,
+    /// The units that are owed and have no price, at cost or in the charge.
     pub unpriced: UnitSet,
     /// What the provider or the gateway reported as the cost; of the first entry only.
     pub reported_cost: Option<ProviderCost<'e>>,
@@ -64,23 +77,25 @@ impl Entry<'_, '_> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     lines: Vec<Line>,
+    beside: planes::Scratch,
 }
 
 /// Hands each entry of an event to `out`: the model that answered first, then other models that worked inside the
-/// same response.
+/// same response. `in_force` is a whole [`Book`](crate::in_force::Book), or prices alone.
 ///
 /// # Errors
 /// [`Reject`] where the event belongs into quarantine; then `out` has not been called for it.
 pub fn entries_for<'b>(
     event: &UsageEvent<'_>,
-    book: &'b PriceBook,
+    in_force: impl Into<InForce<'b>>,
     scratch: &mut Scratch,
     mut out: impl FnMut(&Entry<'_, 'b>),
 ) -> Result<(), Reject> {
+    let in_force = in_force.into();
     let mut normalized = Normalized::default();
     usage::normalize(event, &mut normalized)?;
-    let outcome = outcome(event, &normalized);
-    let main = entry(event, book, &normalized.main, &normalized, outcome, scratch)?;
+    let attempt = Attempt { event, in_force, normalized: &normalized, outcome: outcome(event, &normalized) };
+    let main = attempt.entry(&normalized.main, 0, scratch)?;
     if normalized.further.is_empty() {
         out(&main);
         return Ok(());
@@ -88,12 +103,11 @@ pub fn entries_for<'b>(
     let mut scratches: Vec<Scratch> = normalized.further.iter().map(|_| Scratch::default()).collect();
     let mut entries = vec![main];
     for (position, (record, scratch)) in normalized.further.iter().zip(&mut scratches).enumerate() {
-        let entry = entry(event, book, record, &normalized, outcome, scratch)?;
         let ordinal = u16::try_from(position + 1).map_err(|_| Reject {
             reason: Reason::Unpostable,
             detail: "more than 65,535 models in one response".into(),
         })?;
-        entries.push(Entry { ordinal, attempts: 0, requests: 0, reported_cost: None, ..entry });
+        entries.push(attempt.entry(record, ordinal, scratch)?);
     }
     entries.iter().for_each(out);
     Ok(())
@@ -117,65 +131,131 @@ fn outcome(event: &UsageEvent<'_>, normalized: &Normalized<'_>) -> Outcome {
     }
 }
 
-/// The entry of one record, as if it were the first.
-fn entry<'e, 'b>(
-    event: &'e UsageEvent<'_>,
-    book: &'b PriceBook,
-    record: &'e Record<'e>,
+/// What all entries of one event share.
+struct Attempt<'e, 'b> {
+    event: &'e UsageEvent<'e>,
+    in_force: InForce<'b>,
     normalized: &'e Normalized<'e>,
     outcome: Outcome,
-    scratch: &'e mut Scratch,
-) -> Result<Entry<'e, 'b>, Reject>
-where
-    'b: 'e,
-{
-    let row = book.find(event.provider, record.model, event.occurred_at);
-    let is_hit = event.gateway_cache == Some(GatewayCache::Hit);
-    let is_owed = outcome != Outcome::NotBilled && !is_hit;
+}
+
+/// What is to be priced, and whether it is owed.
+pub(crate) struct Owing<'e> {
+    record: &'e Record<'e>,
+    at: Millis,
+    is_hit: bool,
+    is_reported: bool,
+    reported_cost: Option<ProviderCost<'e>>,
+    pub(crate) is_owed: bool,
+    /// Whether this is the entry that counts as the request.
+    pub(crate) is_request: bool,
+}
+
+impl<'e, 'b: 'e> Attempt<'e, 'b> {
+    /// The entry of one record; the first is of the model that answered.
+    fn entry(
+        &self,
+        record: &'e Record<'e>,
+        ordinal: u16,
+        scratch: &'e mut Scratch,
+    ) -> Result<Entry<'e, 'b>, Reject> {
+        let Self { event, in_force, normalized, outcome } = self;
+        let is_first = ordinal == 0;
+        let is_hit = event.gateway_cache == Some(GatewayCache::Hit);
+        let owing = Owing {
+            record,
+            at: event.occurred_at,
+            is_hit,
+            is_reported: normalized.is_reported,
+            reported_cost: normalized.reported_cost,
+            is_owed: *outcome != Outcome::NotBilled && !is_hit,
+            is_request: is_first && event.attempt == 1,
+        };
+        let usage = planes::Usage {
+            provider: event.provider,
+            provider_account: event.provider_account,
+            model: record.model,
+            at: event.occurred_at,
+        };
+        let Scratch { lines, beside: scratch } = scratch;
+        let (row, list) = planes::rows(in_force, usage);
+        let mut flags = record.flags;
+        let cost = rate(row, &owing, &mut flags, lines)?;
+        let Owned { owners, cost_center } = in_force.owned(event);
+        let Beside { list, charging, charge_currency } = if in_force.has_planes {
+            let payer = in_force.payer(event, &Owned { owners, cost_center });
+            beside(in_force, (usage, payer), &cost, list, &owing, (&mut flags, scratch))?
+        } else {
+            Beside { list: None, charging: Charging::AsCost, charge_currency: cost.currency }
+        };
+        let (charge, charge_unpriced) = match &charging {
+            Charging::AsCost => (cost.amount, UnitSet::EMPTY),
+            Charging::Row(plane) => (plane.amount, plane.unpriced),
+            Charging::Markup(marked) => (marked.amount, marked.unpriced),
+        };
+        let Plane { lines, amount, currency, unpriced, .. } = cost;
+        let unpriced = if owing.is_owed { unpriced.union(charge_unpriced) } else { UnitSet::EMPTY };
+        let list_cost = list.as_ref().map_or(amount, |list| list.amount);
+        let entry = Entry {
+            event,
+            owners,
+            cost_center,
+            ordinal,
+            model: record.model,
+            outcome: *outcome,
+            flags,
+            dimensions: record.dimensions,
+            attempts: i8::from(is_first),
+            requests: i8::from(owing.is_request),
+            row,
+            lines,
+            list,
+            charging,
+            avoided: &[],
+            cost_avoided: Amount::ZERO,
+            list_cost,
+            cost: amount,
+            charge,
+            currency,
+            charge_currency,
+            unpriced,
+            reported_cost: normalized.reported_cost.filter(|_| is_first),
+        };
+        if !is_hit {
+            return Ok(entry);
+        }
+        let (avoided, cost_avoided, zero) = (lines, amount, Amount::ZERO);
+        Ok(Entry { lines: &[], avoided, cost_avoided, list_cost: zero, cost: zero, charge: zero, ..entry })
+    }
+}
+
+/// Prices a record by a row. Raises the flag where usage is missing that is owed.
+pub(crate) fn rate<'e, 'b: 'e>(
+    row: Option<Match<'b>>,
+    owing: &Owing<'e>,
+    flags: &mut Flags,
+    lines: &'e mut Vec<Line>,
+) -> Result<Plane<'e, 'b>, Reject> {
+    let Owing { record, is_owed, is_hit, .. } = *owing;
     let billed_report = row
         .filter(|row| row.row.amount_basis == AmountBasis::ProviderReported && is_owed)
-        .and(normalized.reported_cost);
-    let mut flags = record.flags;
-    let is_missing = is_owed && !normalized.is_reported && billed_report.is_none();
-    let lines = &mut scratch.lines;
+        .and(owing.reported_cost);
+    let is_missing = is_owed && !owing.is_reported && billed_report.is_none();
     lines.clear();
     let unpriced = match (row, billed_report) {
         (_, Some(reported)) => report(record, reported, lines),
         (Some(row), None) if (is_owed && !is_missing) || is_hit => {
-            price(&record.quantities, &record.dimensions, row, event.occurred_at, &mut flags, lines)
-                .map_err(overflow)?
+            price(&record.quantities, &record.dimensions, row, owing.at, flags, lines).map_err(overflow)?
         }
         _ => list(record, is_owed || is_hit, lines),
     };
-    if is_missing {
-        flags.insert(Flag::UsageMissing);
-    }
+    flags.insert_if(Flag::UsageMissing, is_missing);
     let sum = lines.iter().try_fold(Amount::ZERO, |sum, line| sum.checked_add(line.amount));
-    let sum = sum.ok_or_else(|| overflow(money::Error::Overflow))?;
+    let amount = sum.ok_or_else(|| overflow(money::Error::Overflow))?;
     lines.iter().try_for_each(fits)?;
-    let (lines, avoided): (&[Line], &[Line]) = if is_hit { (&[], lines) } else { (lines, &[]) };
-    let (cost, cost_avoided) = if is_hit { (Amount::ZERO, sum) } else { (sum, Amount::ZERO) };
     let currency = billed_report.map(|reported| reported.currency);
-    Ok(Entry {
-        event,
-        ordinal: 0,
-        model: record.model,
-        outcome,
-        flags,
-        dimensions: record.dimensions,
-        attempts: 1,
-        requests: i8::from(event.attempt == 1),
-        row,
-        lines,
-        avoided,
-        cost_avoided,
-        list_cost: cost,
-        cost,
-        charge: cost,
-        currency: currency.or(row.map(|row| &*row.row.currency)).unwrap_or(CURRENCY_OF_NOTHING),
-        unpriced: if is_owed { unpriced } else { UnitSet::EMPTY },
-        reported_cost: normalized.reported_cost,
-    })
+    let currency = currency.or(row.map(|row| &*row.row.currency)).unwrap_or(CURRENCY_OF_NOTHING);
+    Ok(Plane { row, lines, amount, currency, unpriced })
 }
 
 /// Lines without prices: nothing is owed, or no row holds.
@@ -207,6 +287,6 @@ fn fits(line: &Line) -> Result<(), Reject> {
     Err(Reject { reason: Reason::Unpostable, detail })
 }
 
-fn overflow(error: money::Error) -> Reject {
+pub(crate) fn overflow(error: money::Error) -> Reject {
     Reject { reason: Reason::Unpostable, detail: format!("the amount does not fit the ledger: {error}") }
 }

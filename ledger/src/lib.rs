@@ -12,7 +12,14 @@ pub mod prices;
 
 pub mod price;
 
+pub mod account;
+pub mod in_force;
+pub mod markup;
+pub mod owners;
+pub mod timeline;
+
 pub mod entry;
+pub mod planes;
 pub mod reject;
 
 pub mod invoice;

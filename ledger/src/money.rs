@@ -1,11 +1,14 @@
 //! Decimals for quantities and prices, amounts of money at one fixed scale, and the one place that rounds.
 //! Knows no binary floats and no currencies.
 
+mod mark_up;
 mod parse;
 
 use std::fmt;
 
 use ethnum::U256;
+
+pub use mark_up::mark_up;
 
 /// Fractional digits of every amount.
 pub const AMOUNT_SCALE: u8 = 18;

@@ -6,7 +6,7 @@ use crate::entry::Entry;
 use crate::money::{Amount, Decimal};
 use crate::unit::Unit;
 
-/// Sums over entries of one currency.
+/// Sums over entries of one currency of cost and one of charge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Totals {
     /// Attempts.
@@ -48,15 +48,16 @@ impl Totals {
     }
 }
 
-/// Totals by group and currency; two currencies are never added.
+/// Totals by group, currency of the cost and currency of the charge; two currencies are never added.
 #[must_use]
 pub fn roll_up<'x, 'e: 'x, 'b: 'x, K: Ord>(
     entries: impl IntoIterator<Item = &'x Entry<'e, 'b>>,
     group: impl Fn(&Entry<'e, 'b>) -> K,
-) -> Option<BTreeMap<(K, String), Totals>> {
+) -> Option<BTreeMap<(K, String, String), Totals>> {
     let mut totals = BTreeMap::<_, Totals>::new();
     for entry in entries {
-        totals.entry((group(entry), entry.currency.to_owned())).or_default().add(entry)?;
+        let currencies = (entry.currency.to_owned(), entry.charge_currency.to_owned());
+        totals.entry((group(entry), currencies.0, currencies.1)).or_default().add(entry)?;
     }
     Some(totals)
 }

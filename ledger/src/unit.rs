@@ -207,6 +207,12 @@ impl UnitSet {
         self.0 &= !(1 << unit.index());
     }
 
+    /// The members of either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether the unit is a member.
     #[must_use]
     pub const fn contains(self, unit: Unit) -> bool {

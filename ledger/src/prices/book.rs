@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::{Error, ModelRow, Rates};
+use super::{Error, ModelRow, Rates, Scope};
 use crate::event::{Millis, names};
 
 /// All model rows, arranged for lookup. Immutable.
@@ -12,7 +12,9 @@ pub struct PriceBook {
     rows: Vec<(ModelRow, Rates)>,
     ids: HashMap<String, usize>,
     names: Vec<Name>,
-    /// Positions in `names` by hash of kind, provider and name.
+    /// Whether any row is for some account, plan, team or customer alone.
+    has_scoped: bool,
+    /// Positions in `names` by hash of kind, scope, provider and name.
     hashes: HashMap<u64, Vec<usize>, BuildHasherDefault<Identity>>,
 }
 
@@ -20,6 +22,7 @@ pub struct PriceBook {
 #[derive(Debug)]
 struct Name {
     kind: Kind,
+    scope: Scope,
     provider: Option<String>,
     text: String,
     /// Positions in `rows`, by `effective_from`.
@@ -30,6 +33,21 @@ struct Name {
 enum Kind {
     Model = 1,
     Alias = 2,
+}
+
+/// For whom a row is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// Anybody: the public list.
+    Public,
+    /// One account at the provider.
+    ProviderAccount(&'a str),
+    /// The customers of one plan.
+    Plan(&'a str),
+    /// One team.
+    Team(&'a str),
+    /// One customer.
+    Customer(&'a str),
 }
 
 names! {
@@ -64,7 +82,7 @@ impl PriceBook {
     pub fn new(rows: Vec<ModelRow>) -> Result<Self, Error> {
         let mut book = Self::default();
         let replaced: HashSet<String> = rows.iter().filter_map(|row| row.supersedes.clone()).collect();
-        let mut positions: HashMap<(Kind, Option<String>, String), usize> = HashMap::new();
+        let mut positions: HashMap<(Kind, Scope, Option<String>, String), usize> = HashMap::new();
         for row in rows {
             check(&row)?;
             let rates = Rates::of(&row)?;
@@ -72,16 +90,16 @@ impl PriceBook {
             if book.ids.insert(row.id.clone(), position).is_some() {
                 return Err(Error::DuplicateId { row: row.id });
             }
+            book.has_scoped |= row.scope != Scope::Public;
             if !replaced.contains(&row.id) {
                 let provider = row.provider.as_deref().map(canonical_provider);
                 let aliases = row.aliases.iter().map(|alias| (Kind::Alias, alias));
                 for (kind, text) in std::iter::once((Kind::Model, &row.model)).chain(aliases) {
-                    let name =
-                        *positions.entry((kind, provider.clone(), text.clone())).or_insert(book.names.len());
+                    let key = (kind, row.scope.clone(), provider.clone(), text.clone());
+                    let name = *positions.entry(key).or_insert(book.names.len());
                     if name == book.names.len() {
-                        let name =
-                            Name { kind, provider: provider.clone(), text: text.clone(), versions: vec![] };
-                        book.names.push(name);
+                        let (scope, provider, text) = (row.scope.clone(), provider.clone(), text.clone());
+                        book.names.push(Name { kind, scope, provider, text, versions: vec![] });
                     }
                     book.names[name].versions.push(position);
                 }
@@ -92,13 +110,19 @@ impl PriceBook {
         Ok(book)
     }
 
-    /// The row that holds for a model of a provider at an instant: by its name, else an alias, else as a dated
+    /// The public row that holds for a model of a provider at an instant: by its name, else an alias, else as a dated
     /// snapshot of it; a provider's own row before one for any provider.
     #[must_use]
     pub fn find(&self, provider: &str, model: &str, at: Millis) -> Option<Match<'_>> {
+        self.find_for(Whose::Public, provider, model, at)
+    }
+
+    /// The row that holds for somebody, found in the same way among the rows of that scope alone.
+    #[must_use]
+    pub fn find_for(&self, whose: Whose<'_>, provider: &str, model: &str, at: Millis) -> Option<Match<'_>> {
         let provider = if provider == "vertex" { "vertex_ai" } else { provider };
         [Some(provider), None].into_iter().find_map(|provider| {
-            let look = |kind, name, matched_by| self.look_up(kind, provider, name, at, matched_by);
+            let look = |kind, name, matched_by| self.look_up(kind, (whose, provider), name, at, matched_by);
             look(Kind::Model, model, MatchedBy::Exact)
                 .or_else(|| look(Kind::Alias, model, MatchedBy::Alias))
                 .or_else(|| {
@@ -118,6 +142,12 @@ impl PriceBook {
     /// All rows, in the order in which they were given.
     pub fn rows(&self) -> impl Iterator<Item = &ModelRow> {
         self.rows.iter().map(|(row, _)| row)
+    }
+
+    /// Whether any row is not public: for an account at a provider, a plan, a team or a customer.
+    #[must_use]
+    pub const fn has_scoped(&self) -> bool {
+        self.has_scoped
     }
 
     /// How many rows there are.
@@ -143,7 +173,7 @@ impl PriceBook {
                     name: name.text.clone(),
                 });
             }
-            let hash = hash(name.kind, name.provider.as_deref(), &name.text);
+            let hash = hash(name.kind, Whose::of(&name.scope), name.provider.as_deref(), &name.text);
             self.hashes.entry(hash).or_default().push(position);
         }
         Ok(())
@@ -152,21 +182,46 @@ impl PriceBook {
     fn look_up(
         &self,
         kind: Kind,
-        provider: Option<&str>,
+        (whose, provider): (Whose<'_>, Option<&str>),
         text: &str,
         at: Millis,
         matched_by: MatchedBy,
     ) -> Option<Match<'_>> {
-        let candidates = self.hashes.get(&hash(kind, provider, text))?;
-        let name = candidates
-            .iter()
-            .map(|position| &self.names[*position])
-            .find(|name| name.kind == kind && name.text == text && same_provider(&name.provider, provider))?;
+        let candidates = self.hashes.get(&hash(kind, whose, provider, text))?;
+        let name = candidates.iter().map(|position| &self.names[*position]).find(|name| {
+            name.kind == kind
+                && name.text == text
+                && Whose::of(&name.scope) == whose
+                && same_provider(&name.provider, provider)
+        })?;
         let begun = |version: &usize| self.rows[*version].0.effective_from.is_none_or(|from| from <= at);
         let next = name.versions.partition_point(begun);
         let (row, rates) = &self.rows[*name.versions.get(next.checked_sub(1)?)?];
         let effective_to = name.versions.get(next).and_then(|version| self.rows[*version].0.effective_from);
         Some(Match { row, matched_by, effective_to, rates })
+    }
+}
+
+impl<'a> Whose<'a> {
+    const fn of(scope: &'a Scope) -> Self {
+        match scope {
+            Scope::Public => Self::Public,
+            Scope::ProviderAccount(account) => Self::ProviderAccount(account.as_str()),
+            Scope::Plan(plan) => Self::Plan(plan.as_str()),
+            Scope::Team(team) => Self::Team(team.as_str()),
+            Scope::Customer(customer) => Self::Customer(customer.as_str()),
+        }
+    }
+
+    /// A number for the scope, and whose it is.
+    const fn parts(self) -> (u8, &'a str) {
+        match self {
+            Self::Public => (0, ""),
+            Self::ProviderAccount(account) => (1, account),
+            Self::Plan(plan) => (2, plan),
+            Self::Team(team) => (3, team),
+            Self::Customer(customer) => (4, customer),
+        }
     }
 }
 
@@ -208,13 +263,20 @@ fn check(row: &ModelRow) -> Result<(), Error> {
 }
 
 /// A provider's name in the form under which it is kept.
-fn canonical_provider(name: &str) -> String {
+pub(crate) fn canonical_provider(name: &str) -> String {
     if name == "vertex" { "vertex_ai".to_owned() } else { name.replace('-', "_") }
 }
 
 /// `-` and `_` in a provider's name are one.
 const fn provider_byte(byte: u8) -> u8 {
     if byte == b'-' { b'_' } else { byte }
+}
+
+/// Whether a provider's name, as somebody wrote it, is that of an event's provider.
+pub(crate) fn is_provider(written: &str, asked: &str) -> bool {
+    let alone = |name| if name == "vertex" { "vertex_ai" } else { name };
+    let bytes = |name| str::bytes(alone(name)).map(provider_byte);
+    bytes(written).eq(bytes(asked))
 }
 
 fn same_provider(kept: &Option<String>, asked: Option<&str>) -> bool {
@@ -229,9 +291,11 @@ fn same_provider(kept: &Option<String>, asked: Option<&str>) -> bool {
 }
 
 /// FNV-1a, which needs no buffer to fold the provider's name.
-fn hash(kind: Kind, provider: Option<&str>, text: &str) -> u64 {
+fn hash(kind: Kind, whose: Whose<'_>, provider: Option<&str>, text: &str) -> u64 {
     let provider = provider.unwrap_or_default().bytes().map(provider_byte);
-    let bytes = [kind as u8].into_iter().chain(provider).chain([0]).chain(text.bytes());
+    let (scope, name) = whose.parts();
+    let scoped = [kind as u8 | (scope << 4)].into_iter().chain(name.bytes());
+    let bytes = scoped.chain(provider).chain([0]).chain(text.bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

@@ -5,7 +5,8 @@ mod conditions;
 mod rates;
 mod row;
 
-pub use book::{Match, MatchedBy, PriceBook};
+pub use book::{Match, MatchedBy, PriceBook, Whose};
+pub(crate) use book::{canonical_provider, is_provider};
 pub use conditions::{Bound, Conditions, Region, Window};
 pub(crate) use rates::Rates;
 pub use row::{

@@ -6,6 +6,8 @@ mod support;
 
 mod entries;
 mod normalize_properties;
+mod planes;
+mod planes_properties;
 mod price_book;
 mod price_rules;
 mod usage_cases;

@@ -1,0 +1,243 @@
+//! Carries out commands: one after another, each against the state that those before it left. What a command does
+//! depends on nothing else, so it does the same when it is run again after a crash.
+
+mod publish;
+mod tokens;
+
+use ledger::event::Millis;
+use ledger::reject::Reason;
+use schemas::command::{Command, Envelope};
+use schemas::event::{Decoder, SchemaError};
+use schemas::tables::{ApiTokens, CommandRow, Commands, ModelRows, Origin, Quarantine};
+
+use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
+use crate::quarantine;
+use crate::source::{Partition, Record};
+use crate::store::{Rows, Store};
+
+const TABLES: &[&str] = &["quarantine", "model_rows", "api_tokens", "commands"];
+
+const EARLIER_PARTS: &str = include_str!("../../../schemas/clickhouse/queries/command_parts.sql");
+const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome_before.sql");
+
+/// Makes rows of commands.
+pub struct CommandMaker {
+    store: Store,
+    decoder: Decoder,
+}
+
+/// What a command comes to: the rows that it adds, and what is said of it.
+#[derive(Default)]
+struct Effect {
+    model_rows: ModelRows,
+    tokens: ApiTokens,
+    detail: String,
+    result: String,
+}
+
+/// Why a command changes nothing.
+enum Refusal {
+    /// The command itself says so.
+    Refused(String),
+    /// The state could not be read: no outcome yet.
+    Store(MakeError),
+}
+
+impl From<clickhouse::error::Error> for Refusal {
+    fn from(error: clickhouse::error::Error) -> Self {
+        Self::Store(MakeError::State { detail: error.to_string() })
+    }
+}
+
+/// One command at its place in the log.
+struct Place<'a> {
+    partition: &'a Partition,
+    offset: u64,
+    log_time: Millis,
+    held: &'a Held,
+}
+
+impl Place<'_> {
+    fn origin(&self, ordinal: u32) -> Origin<'_> {
+        Origin {
+            topic: &self.partition.topic,
+            partition: self.partition.number,
+            offset: self.offset,
+            ordinal,
+        }
+    }
+
+    fn is_held(&self, table: &str, ordinal: u32) -> bool {
+        self.held.is_held(table, self.offset, ordinal)
+    }
+}
+
+impl CommandMaker {
+    /// Carries out commands against that store.
+    ///
+    /// # Errors
+    /// Only where the built-in schema of events is broken, which a test rules out.
+    pub fn new(store: Store) -> Result<Self, SchemaError> {
+        Ok(Self { store, decoder: Decoder::new()? })
+    }
+
+    fn carry_out(&self, place: &Place<'_>, envelope: &Envelope) -> Result<Effect, Refusal> {
+        if self.already_decided(place, &envelope.command_id)? {
+            return Err(Refusal::Refused(
+                "a command with this id was decided before; it changes nothing".into(),
+            ));
+        }
+        let body = self.whole_body(place, envelope)?;
+        let command = Command::from_parts(&envelope.name, &body)
+            .map_err(|error| Refusal::Refused(error.to_string()))?;
+        match command {
+            Command::PublishPrices(publish) => self.publish(place, &publish),
+            Command::MintToken(mint) => self.mint(place, &mint),
+            Command::RevokeToken(revoke) => self.revoke(place, &revoke),
+        }
+    }
+
+    fn already_decided(&self, place: &Place<'_>, command_id: &str) -> Result<bool, Refusal> {
+        let query = self.store.sequential(EARLIER_OUTCOME);
+        let decided: u64 = self.store.block_on(
+            query
+                .param("topic", place.partition.topic.as_ref())
+                .param("offset", place.offset)
+                .param("command_id", command_id)
+                .fetch_one(),
+        )?;
+        Ok(decided > 0)
+    }
+
+    /// The body, with the parts before this one put in front.
+    fn whole_body(&self, place: &Place<'_>, envelope: &Envelope) -> Result<String, Refusal> {
+        let query = self.store.sequential(EARLIER_PARTS);
+        let parts: Vec<(u32, String)> = self.store.block_on(
+            query
+                .param("topic", place.partition.topic.as_ref())
+                .param("offset", place.offset)
+                .param("command_id", &envelope.command_id)
+                .fetch_all(),
+        )?;
+        let mut body = String::new();
+        for part in 1..envelope.parts {
+            let Some((_, text)) = parts.iter().find(|(number, _)| *number == part) else {
+                return Err(Refusal::Refused(format!("part {part} of {} is missing", envelope.parts)));
+            };
+            body.push_str(text);
+        }
+        body.push_str(&envelope.body);
+        Ok(body)
+    }
+}
+
+impl Maker for CommandMaker {
+    type State = ();
+
+    fn tables(&self) -> &'static [&'static str] {
+        TABLES
+    }
+
+    fn prepare(&self, _: &Partition, _: u64, _: u64) -> Result<(), MakeError> {
+        Ok(())
+    }
+
+    fn make(&self, (): &mut (), chosen: &Chosen, held: &Held) -> Result<Batch, MakeError> {
+        let mut summary = Summary::default();
+        let mut quarantine = Quarantine::default();
+        let mut commands = Commands::default();
+        let mut effect = Effect::default();
+        // A batch of the command log is one record: the next one sees what this one did in the store.
+        for record in chosen.records.iter() {
+            summary.received += 1;
+            summary.log_time_max = summary.log_time_max.max(Some(record.log_time));
+            let place = Place {
+                partition: &chosen.partition,
+                offset: record.offset,
+                log_time: record.log_time,
+                held,
+            };
+            match parse(&record) {
+                Ok(envelope) => {
+                    effect = self.record(&place, &envelope, chosen, &mut commands)?;
+                    summary.posted += 1;
+                    summary.entries += 1;
+                }
+                Err((reason, detail)) => {
+                    *summary.quarantined.entry(reason.name()).or_default() += 1;
+                    if !place.is_held("quarantine", 0) {
+                        quarantine::push(
+                            &mut quarantine,
+                            &self.decoder,
+                            place.origin(0),
+                            &record,
+                            chosen.intent.recorded_at,
+                            reason,
+                            &detail,
+                        );
+                    }
+                }
+            }
+        }
+        let tables: Vec<Box<dyn Rows>> = vec![
+            Box::new(quarantine),
+            Box::new(effect.model_rows),
+            Box::new(effect.tokens),
+            Box::new(commands),
+        ];
+        Ok(Batch {
+            partition: chosen.partition.clone(),
+            epoch: chosen.epoch,
+            intent: chosen.intent.clone(),
+            summary,
+            tables,
+        })
+    }
+}
+
+impl CommandMaker {
+    /// Carries out one record of the command log and says in `commands` what came of it.
+    fn record(
+        &self,
+        place: &Place<'_>,
+        envelope: &Envelope,
+        chosen: &Chosen,
+        commands: &mut Commands,
+    ) -> Result<Effect, MakeError> {
+        let (outcome, effect) = if envelope.part < envelope.parts {
+            ("part", Effect::default())
+        } else {
+            match self.carry_out(place, envelope) {
+                Ok(effect) => ("applied", effect),
+                Err(Refusal::Refused(detail)) => ("refused", Effect { detail, ..Effect::default() }),
+                Err(Refusal::Store(error)) => return Err(error),
+            }
+        };
+        if !place.is_held("commands", 0) {
+            commands.push(&CommandRow {
+                origin: place.origin(0),
+                command_id: &envelope.command_id,
+                name: &envelope.name,
+                actor: &envelope.actor,
+                log_time: place.log_time,
+                recorded_at: chosen.intent.recorded_at,
+                part: envelope.part,
+                parts: envelope.parts,
+                body: &envelope.body,
+                outcome,
+                detail: &effect.detail,
+                result: &effect.result,
+            });
+        }
+        Ok(effect)
+    }
+}
+
+fn parse(record: &Record<'_>) -> Result<Envelope, (Reason, String)> {
+    let value = record.value.ok_or((Reason::Tombstone, "a command without a body".to_owned()))?;
+    let envelope = Envelope::parse(value).map_err(|error| (Reason::Decode, error.to_string()))?;
+    if envelope.part == 0 || envelope.part > envelope.parts {
+        return Err((Reason::InvalidField, format!("part {} of {}", envelope.part, envelope.parts)));
+    }
+    Ok(envelope)
+}
