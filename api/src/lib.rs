@@ -6,6 +6,7 @@
 
 mod router;
 
+mod audit_log;
 mod auth;
 mod body;
 mod bounds;

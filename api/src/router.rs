@@ -23,8 +23,8 @@ use crate::error::{PROBLEM_JSON, Problem};
 use crate::metrics::{Metrics, observe};
 use crate::store::{Limits, Store};
 use crate::{
-    Api, audit, body, entries, health, metrics, models, openapi, operations, quarantine, requests, spend,
-    tokens,
+    Api, audit, audit_log, body, entries, health, metrics, models, openapi, operations, quarantine, requests,
+    spend, tokens,
 };
 
 /// Bytes of a plain error text that become the detail of a problem.
@@ -70,7 +70,9 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .route("/v1/models", post(models::publish))
         .route("/v1/tokens", get(tokens::list).post(tokens::mint))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/tokens/{id}/rotate", post(tokens::rotate))
         .route("/v1/operations/{id}", get(operations::operation))
+        .route("/v1/audit-log", get(audit_log::list))
         .route("/v1/audit", get(audit::audit));
     let open = Router::new()
         .route("/healthz", get(health::healthz))

@@ -16,6 +16,8 @@ pub enum Command {
     PublishPrices(PublishPrices),
     /// Mints an API token.
     MintToken(MintToken),
+    /// Puts a new API token into the place of another, which works on for a while.
+    RotateToken(RotateToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
 }
@@ -47,6 +49,22 @@ pub struct MintToken {
     /// Teams the token is bound to; empty where it is not bound to teams.
     pub teams: Vec<String>,
     /// When it stops working, in milliseconds since 1970; `None` for never.
+    pub expires_at: Option<i64>,
+}
+
+/// Body of [`Command::RotateToken`]. The new token has the name, scopes and bounds of the old one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateToken {
+    /// Public id of the token that is replaced.
+    pub token_id: String,
+    /// Public id of the one that replaces it.
+    pub new_token_id: String,
+    /// SHA-256 of the new token's text, in hexadecimal.
+    pub secret_hash: String,
+    /// When the old one stops working, in milliseconds since 1970; it does so sooner where it was to anyway.
+    pub old_expires_at: i64,
+    /// When the new one stops working; `None` for never.
     pub expires_at: Option<i64>,
 }
 
@@ -91,6 +109,7 @@ impl Command {
         match self {
             Self::PublishPrices(_) => "publish_prices",
             Self::MintToken(_) => "mint_token",
+            Self::RotateToken(_) => "rotate_token",
             Self::RevokeToken(_) => "revoke_token",
         }
     }
@@ -103,6 +122,7 @@ impl Command {
         let body = match self {
             Self::PublishPrices(body) => serde_json::to_string(body)?,
             Self::MintToken(body) => serde_json::to_string(body)?,
+            Self::RotateToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
         };
         let chunks = chunks(&body);
@@ -135,10 +155,11 @@ impl Command {
         Ok(match name {
             "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
+            "rotate_token" => Self::RotateToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
             other => {
                 return Err(Error::Malformed(serde::de::Error::custom(format_args!(
-                    "there is no command `{other}`; this version knows publish_prices, mint_token and revoke_token"
+                    "there is no command `{other}`; this version knows publish_prices, mint_token, rotate_token and revoke_token"
                 ))));
             }
         })

@@ -42,6 +42,8 @@ macro_rules! queries {
 }
 
 queries! {
+    /// Who changed what.
+    AUDIT_LOG: Open = "audit_log";
     /// Totals over segments.
     SPEND: Bounded = "spend";
     /// The groups with the largest amounts, over the segments of [`SPEND`].

@@ -301,6 +301,29 @@ impl Worker {
                 });
                 insert_token(&self.client, row).await
             }
+            Command::RotateToken(rotate) => {
+                for (id, hash, expires) in [
+                    (&rotate.new_token_id, Some(&rotate.secret_hash), rotate.expires_at),
+                    (&rotate.token_id, None, Some(rotate.old_expires_at)),
+                ] {
+                    self.client
+                        .query(
+                            "INSERT INTO api_tokens SELECT {topic:String}, 0, {offset:UInt64}, 0, {id:String}, name, \
+                             if({hash:String} = '', secret_hash, unhex({hash:String})), scopes, customers, teams, \
+                             created_at, if({expires:Int64} < 0, NULL, fromUnixTimestamp64Milli({expires:Int64})), 0, \
+                             '2200-01-01' FROM api_tokens WHERE token_id = {old:String} LIMIT 1",
+                        )
+                        .param("topic", COMMANDS_TOPIC)
+                        .param("offset", offset)
+                        .param("id", id)
+                        .param("hash", hash.map_or("", String::as_str))
+                        .param("expires", expires.unwrap_or(-1))
+                        .param("old", &rotate.token_id)
+                        .execute()
+                        .await?;
+                }
+                Ok(())
+            }
             Command::RevokeToken(revoke) => {
                 self.client
                     .query(

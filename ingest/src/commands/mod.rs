@@ -93,6 +93,7 @@ impl CommandMaker {
         match command {
             Command::PublishPrices(publish) => self.publish(place, &publish),
             Command::MintToken(mint) => self.mint(place, &mint),
+            Command::RotateToken(rotate) => self.rotate(place, &rotate),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
         }
     }
