@@ -7,4 +7,5 @@ mod engine_process;
 mod entries;
 mod http;
 mod spend;
+mod tenancy;
 mod world;
