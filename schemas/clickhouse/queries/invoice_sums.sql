@@ -1,0 +1,40 @@
+-- What the entries of some accounts come to, by the lines of their invoices: entries of the months that begin at
+-- `month_starts` (seconds since 1970), at positions before the cut. Of months before the last one, only what came after
+-- the cut before: those are adjustments. A partition that a cut does not name lies behind it.
+WITH
+    if(charge_row = '' AND markup = '',
+        arrayConcat(
+            arrayFilter(line -> line.2 != 0, [
+                {{fixed_lines}}
+            ]),
+            arrayMap(
+                (unit, quantity, price, amount) -> (toString(unit), quantity, price, amount),
+                line_units, line_quantities, line_prices, line_amounts)),
+        arrayMap(
+            line -> (toString(line.unit), line.quantity, line.price, line.amount), charge_lines)) AS lines,
+    roundDown(toUnixTimestamp(occurred_at), {month_starts:Array(Int64)}) AS month_start,
+    month_start < {month_starts:Array(Int64)}[-1] AS is_late
+SELECT
+    toString({{account}}) AS account_id,
+    toString(charge_currency) AS currency_code,
+    toInt64(if(is_late, month_start, 0)) AS adjusts_month_start,
+    {{team}} AS team_name,
+    toString(model) AS model_name,
+    line.1 AS unit_name,
+    if(is_late, '', line.3) AS unit_price_text,
+    toString(sum(toDecimal256(line.2, 18))) AS quantity_total,
+    toString(sum(toDecimal256(line.4, 18))) AS amount_total
+FROM entries
+ARRAY JOIN lines AS line
+WHERE operation = 0
+    AND occurred_at >= fromUnixTimestamp64Milli({month_starts:Array(Int64)}[1] * 1000, 'UTC')
+    AND occurred_at < fromUnixTimestamp64Milli({month_end:Int64} * 1000, 'UTC')
+    AND outcome != 'not_billed'
+    AND {{account}} IN {accounts:Array(String)}
+    AND offset < {cut_nexts:Array(UInt64)}[arrayFirstIndex(
+        (name, number) -> name = topic AND number = partition, {cut_topics:Array(String)}, {cut_partitions:Array(UInt32)})]
+    AND (NOT is_late OR offset >= {before_nexts:Array(UInt64)}[arrayFirstIndex(
+        (name, number) -> name = topic AND number = partition,
+        {before_topics:Array(String)}, {before_partitions:Array(UInt32)})])
+    AND {{conditions}}
+GROUP BY account_id, currency_code, adjusts_month_start, team_name, model_name, unit_name, unit_price_text
