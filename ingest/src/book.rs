@@ -1,20 +1,24 @@
-//! The worker's sight of the command log: which commands are in force, as of when, and the price book that they
-//! make. A batch is priced with the book of its own position, also when it is run again much later.
+//! The worker's sight of the command log: which commands are in force, as of when, and the book that they make:
+//! prices, markups, accounts and owners. A batch is priced with the book of its own position, also when it is run
+//! again much later.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ledger::event::Millis;
+use ledger::in_force::Book;
 use ledger::prices::PriceBook;
 use parking_lot::Mutex;
 use schemas::log::COMMANDS_TOPIC;
 use schemas::prices;
+use schemas::registries::{self, AccountText, Change, MarkupText, OwnerText, Stored};
 
 use crate::batch::MakeError;
 use crate::store::Store;
 
 const SIGHT: &str = include_str!("../../schemas/clickhouse/queries/commands_sight.sql");
 const BOOK: &str = include_str!("../../schemas/clickhouse/queries/book_rows.sql");
+const REGISTRY: &str = include_str!("../../schemas/clickhouse/queries/registry_rows.sql");
 
 /// Books that are kept: the present one, and the few that batches under way or recoveries ask for.
 const BOOKS_MAX: usize = 4;
@@ -43,10 +47,10 @@ pub fn wall_clock() -> Millis {
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Price books by position of the command log.
+/// Books by position of the command log.
 pub struct Books {
     store: Store,
-    kept: Mutex<Vec<(u64, Arc<PriceBook>)>>,
+    kept: Mutex<Vec<(u64, Arc<Book>)>>,
 }
 
 #[derive(clickhouse::Row, serde::Deserialize)]
@@ -75,7 +79,7 @@ impl Books {
     ///
     /// # Errors
     /// Where the store does not answer, or a published row cannot be read by this version.
-    pub fn at(&self, through: u64) -> Result<Arc<PriceBook>, MakeError> {
+    pub fn at(&self, through: u64) -> Result<Arc<Book>, MakeError> {
         let mut kept = self.kept.lock();
         if let Some((_, book)) = kept.iter().find(|(position, _)| *position == through) {
             return Ok(book.clone());
@@ -88,7 +92,16 @@ impl Books {
         Ok(book)
     }
 
-    fn read(&self, through: u64) -> Result<PriceBook, MakeError> {
+    fn read(&self, through: u64) -> Result<Book, MakeError> {
+        Ok(Book {
+            prices: self.prices(through)?,
+            markups: self.registry::<MarkupText>(through)?,
+            accounts: self.registry::<AccountText>(through)?,
+            owners: self.registry::<OwnerText>(through)?,
+        })
+    }
+
+    fn prices(&self, through: u64) -> Result<PriceBook, MakeError> {
         let unreadable = |detail: String| MakeError::Book { through, detail };
         let query = self.store.sequential(BOOK).param("topic", COMMANDS_TOPIC).param("through", through);
         let rows: Vec<BookRow> =
@@ -102,4 +115,21 @@ impl Books {
         }
         PriceBook::new(parsed).map_err(|error| unreadable(error.to_string()))
     }
+
+    fn registry<C: Change>(&self, through: u64) -> Result<C::State, MakeError> {
+        let unreadable = |detail: String| MakeError::Book { through, detail };
+        let stored = stored::<C>(&self.store, COMMANDS_TOPIC, through);
+        let stored = stored.map_err(|error| unreadable(error.to_string()))?;
+        registries::read::<C>(&stored).map_err(|error| unreadable(error.to_string()))
+    }
+}
+
+/// The versions of a registry that the commands before a position set.
+pub(crate) fn stored<C: Change>(
+    store: &Store,
+    topic: &str,
+    through: u64,
+) -> Result<Vec<Stored>, clickhouse::error::Error> {
+    let query = store.sequential(REGISTRY).param("table", C::TABLE);
+    store.block_on(query.param("topic", topic).param("through", through).fetch_all())
 }

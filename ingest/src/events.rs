@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ledger::entry::{Scratch, entries_for};
 use ledger::event::UsageEvent;
-use ledger::prices::PriceBook;
+use ledger::in_force::InForce;
 use ledger::reject::{Reason, Reject};
 use schemas::columns::Table;
 use schemas::entries::{Entries, Posting};
@@ -39,7 +39,7 @@ enum Fate {
 struct Making<'a> {
     chosen: &'a Chosen,
     held: &'a Held,
-    book: &'a PriceBook,
+    in_force: InForce<'a>,
     window: &'a mut Window,
     scratch: Scratch,
     entries: Entries,
@@ -101,7 +101,7 @@ impl Maker for EventMaker {
         let mut making = Making {
             chosen,
             held,
-            book: &book,
+            in_force: InForce::from(&*book),
             window,
             scratch: Scratch::default(),
             entries: Entries::with_capacity(chosen.records.len()),
@@ -157,9 +157,9 @@ impl Making<'_> {
                 ));
             }
         }
-        let Self { chosen, held, book, scratch, entries, summary, .. } = self;
+        let Self { chosen, held, in_force, scratch, entries, summary, .. } = self;
         let Partition { topic, number } = &chosen.partition;
-        entries_for(event, book, scratch, |entry| {
+        entries_for(event, *in_force, scratch, |entry| {
             let ordinal = u32::from(entry.ordinal);
             summary.entries += 1;
             summary.unpriced += u64::from(entry.is_unpriced());
@@ -172,6 +172,7 @@ impl Making<'_> {
                 recorded_at: chosen.intent.recorded_at,
                 event_hash,
                 content_hash,
+                book: chosen.intent.commands_through,
             };
             entries.push(entry, &posting);
         })?;

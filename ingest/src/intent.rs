@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub const METADATA_BYTES_MAX: usize = 4096;
 /// Version of the decoder and of all that follows it up to the rows. A change that can turn the same record into
 /// other rows takes the next number.
-pub const DECODER: u32 = 1;
+pub const DECODER: u32 = 2;
 
 const FORMAT: u32 = 1;
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::log::NewRecord;
+use crate::registries::{AccountText, MarkupText, OwnerText};
 
 /// Bytes of body text that one record carries at most; the rest travels in further parts.
 pub const PART_BYTES_MAX: usize = 512 * 1024;
@@ -20,6 +21,36 @@ pub enum Command {
     RotateToken(RotateToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
+    /// Sets markups.
+    SetMarkups(SetMarkups),
+    /// Sets accounts.
+    SetAccounts(SetAccounts),
+    /// Sets whose keys are.
+    SetOwners(SetOwners),
+}
+
+/// Body of [`Command::SetMarkups`]: all versions are added, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetMarkups {
+    /// A version of each.
+    pub rows: Vec<MarkupText>,
+}
+
+/// Body of [`Command::SetAccounts`]: all versions are added, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetAccounts {
+    /// A version of each.
+    pub rows: Vec<AccountText>,
+}
+
+/// Body of [`Command::SetOwners`]: all versions are added, or none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetOwners {
+    /// A version of each.
+    pub rows: Vec<OwnerText>,
 }
 
 /// Body of [`Command::PublishPrices`].
@@ -111,6 +142,9 @@ impl Command {
             Self::MintToken(_) => "mint_token",
             Self::RotateToken(_) => "rotate_token",
             Self::RevokeToken(_) => "revoke_token",
+            Self::SetMarkups(_) => "set_markups",
+            Self::SetAccounts(_) => "set_accounts",
+            Self::SetOwners(_) => "set_owners",
         }
     }
 
@@ -124,6 +158,9 @@ impl Command {
             Self::MintToken(body) => serde_json::to_string(body)?,
             Self::RotateToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
+            Self::SetMarkups(body) => serde_json::to_string(body)?,
+            Self::SetAccounts(body) => serde_json::to_string(body)?,
+            Self::SetOwners(body) => serde_json::to_string(body)?,
         };
         let chunks = chunks(&body);
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
@@ -157,9 +194,12 @@ impl Command {
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
             "rotate_token" => Self::RotateToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            "set_markups" => Self::SetMarkups(serde_json::from_str(body)?),
+            "set_accounts" => Self::SetAccounts(serde_json::from_str(body)?),
+            "set_owners" => Self::SetOwners(serde_json::from_str(body)?),
             other => {
                 return Err(Error::Malformed(serde::de::Error::custom(format_args!(
-                    "there is no command `{other}`; this version knows publish_prices, mint_token, rotate_token and revoke_token"
+                    "there is no command `{other}` in this version; the tollbook that wrote it, or a later one, knows it"
                 ))));
             }
         })

@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use ledger::entry::Entry;
 use ledger::event::{Credential, GatewayCache, Millis};
+use ledger::markup::{MarkedLine, Markup};
 use ledger::money::{Amount, Decimal};
+use ledger::planes::{Charging, Marked, Plane};
 use ledger::price::{Basis, Line};
+use ledger::prices::Match;
 use ledger::unit::Unit;
 use ledger::usage::Dimensions;
 
@@ -28,12 +31,14 @@ table! {
         ordinal: Fixed<4> = "UInt32",
         kind: Text = "String",
         operation: Fixed<8> = "UInt64",
+        book: Fixed<8> = "UInt64",
         key: Text = "String",
         team: Text = "String",
         app: Text = "String",
         environment: Text = "String",
         customer: Text = "String",
         project: Text = "String",
+        cost_center: Text = "String",
         end_user: Text = "String",
         workflow: Text = "String",
         tags: List<Pair<Text, Text>> = "Map(String, String)",
@@ -70,6 +75,12 @@ table! {
         conditions: Text = "String",
         dimensions: Text = "String",
         currency: Text = "String",
+        charge_currency: Text = "String",
+        list_row: Text = "String",
+        list_matched_by: Text = "String",
+        charge_row: Text = "String",
+        charge_matched_by: Text = "String",
+        markup: Text = "String",
         input_uncached_tokens: Fixed<8> = "Int64",
         input_cache_read_tokens: Fixed<8> = "Int64",
         input_cache_write_tokens: Fixed<8> = "Int64",
@@ -90,6 +101,8 @@ table! {
         line_amounts: List<Fixed<16>> = "Array(Decimal(38, 18))",
         basis_units: List<Text> = "Array(String)",
         bases: List<Text> = "Array(String)",
+        list_lines: PlaneLines = "Array(Tuple(unit String, quantity Decimal(38, 18), price String, amount Decimal(38, 18), basis String, condition String))",
+        charge_lines: PlaneLines = "Array(Tuple(unit String, quantity Decimal(38, 18), price String, amount Decimal(38, 18), basis String, condition String))",
         avoided_units: List<Text> = "Array(String)",
         avoided_quantities: List<Fixed<16>> = "Array(Decimal(38, 18))",
         cost_avoided: Fixed<16> = "Decimal(38, 18)",
@@ -104,6 +117,9 @@ table! {
     }
 }
 
+/// Lines of a plane that are not those of the cost: unit, quantity, price, amount, basis, condition.
+type PlaneLines = List<Pair<Text, Pair<Fixed<16>, Pair<Text, Pair<Fixed<16>, Pair<Text, Text>>>>>>;
+
 /// What an entry's row says besides the entry: where it comes from and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Posting<'a> {
@@ -117,6 +133,8 @@ pub struct Posting<'a> {
     pub event_hash: u128,
     /// 64-bit hash of the event's content.
     pub content_hash: u64,
+    /// Commands with a smaller offset were in force.
+    pub book: u64,
 }
 
 /// The lines of an entry as the columns hold them.
@@ -133,6 +151,7 @@ impl Entries {
         self.push_owners(entry);
         self.push_route(entry);
         self.push_price(entry);
+        self.push_planes(entry);
         let lines = self.push_lines(entry);
         self.push_fixed(&lines);
         self.push_avoided(entry);
@@ -153,17 +172,19 @@ impl Entries {
         self.ordinal.push(posting.origin.ordinal.to_le_bytes());
         self.kind.push("usage");
         self.operation.push(0_u64.to_le_bytes());
+        self.book.push(posting.book.to_le_bytes());
     }
 
     fn push_owners(&mut self, entry: &Entry<'_, '_>) {
         let event = entry.event;
-        let owners = &event.owners;
+        let owners = &entry.owners;
         self.key.push(event.key);
         self.team.push_or_empty(owners.team);
         self.app.push_or_empty(owners.app);
         self.environment.push_or_empty(owners.environment);
         self.customer.push_or_empty(owners.customer);
         self.project.push_or_empty(owners.project);
+        self.cost_center.push_or_empty(entry.cost_center);
         self.end_user.push_or_empty(owners.end_user);
         self.workflow.push_or_empty(owners.workflow);
         for (name, value) in event.tags {
@@ -224,6 +245,27 @@ impl Entries {
         self.conditions.push(conditions(entry));
         self.dimensions.push(dimensions(entry));
         self.currency.push(entry.currency);
+    }
+
+    /// The planes beside the cost, where they are others.
+    fn push_planes(&mut self, entry: &Entry<'_, '_>) {
+        self.charge_currency.push(entry.charge_currency);
+        self.list_row.push(row_id(entry.list.as_ref()));
+        self.list_matched_by.push(matched_by(entry.list.as_ref()));
+        push_plane(&mut self.list_lines, entry.list.as_ref());
+        let plane = match &entry.charging {
+            Charging::Row(plane) => Some(plane),
+            Charging::AsCost | Charging::Markup(_) => None,
+        };
+        self.charge_row.push(row_id(plane));
+        self.charge_matched_by.push(matched_by(plane));
+        if let Charging::Markup(marked) = &entry.charging {
+            self.markup.push(format!("{}@{}", marked.by.id, marked.by.version));
+            push_marked(&mut self.charge_lines, marked);
+        } else {
+            self.markup.push("");
+            push_plane(&mut self.charge_lines, plane);
+        }
     }
 
     /// Sorts the lines into fixed columns and arrays; answers the fixed ones.
@@ -295,6 +337,77 @@ impl Entries {
         self.reported_currency.push_or_empty(reported.map(|reported| reported.currency));
         self.reported_source.push_or_empty(reported.map(|reported| reported.source));
     }
+}
+
+fn row_id<'b>(plane: Option<&Plane<'_, 'b>>) -> &'b str {
+    plane.and_then(|plane| plane.row).map_or("", |row| row.row.id.as_str())
+}
+
+fn matched_by(plane: Option<&Plane<'_, '_>>) -> &'static str {
+    plane.and_then(|plane| plane.row).map_or("", |row| row.matched_by.name())
+}
+
+fn push_plane(column: &mut PlaneLines, plane: Option<&Plane<'_, '_>>) {
+    let Some(plane) = plane else { return column.end_row(0) };
+    for line in plane.lines {
+        let condition = plane.row.map_or_else(String::new, |row| condition(row, line));
+        let (price, basis) = (price_text(line), basis_name(line.basis));
+        push_line(column, (line.unit, line.quantity, line.amount), (&price, &basis, &condition));
+    }
+    column.end_row(plane.lines.len());
+}
+
+fn push_marked(column: &mut PlaneLines, marked: &Marked<'_, '_>) {
+    for line in marked.lines {
+        let basis = if line.is_unpriced { "unpriced" } else { line.part.name() };
+        let price = marked_price_text(marked.by.markup, line);
+        push_line(column, (line.unit, line.quantity, line.amount), (&price, basis, ""));
+    }
+    column.end_row(marked.lines.len());
+}
+
+fn push_line(
+    column: &mut PlaneLines,
+    (unit, quantity, amount): (Unit, Decimal, Amount),
+    (price, basis, condition): (&str, &str, &str),
+) {
+    let Pair(units, Pair(quantities, Pair(prices, Pair(amounts, Pair(bases, conditions))))) =
+        &mut column.items;
+    units.push(unit.name());
+    quantities.push(quantity.to_raw18().unwrap_or(0).to_le_bytes());
+    prices.push(price);
+    amounts.push(amount.raw().to_le_bytes());
+    bases.push(basis);
+    conditions.push(condition);
+}
+
+/// The conditions under which the price of a line holds.
+fn condition(row: Match<'_>, line: &Line) -> String {
+    let position = line.price.as_ref().and_then(|price| price.row_price);
+    let price = position.and_then(|position| row.row.prices.get(usize::from(position)));
+    price.map_or_else(String::new, |price| price.conditions.to_string())
+}
+
+/// What one of the unit is charged; where that is no finite decimal, how the amount was made: `=`, the amount it is
+/// put upon × factor, and what is added for the quantity.
+fn marked_price_text(markup: &Markup, line: &MarkedLine) -> String {
+    if line.is_unpriced {
+        return String::new();
+    }
+    if let Some(exact) = line.unit_price {
+        return exact.to_string();
+    }
+    let mut text = format!("= {}", line.base);
+    if let Some(factor) = markup.factor().filter(|factor| *factor != Decimal::ONE) {
+        let _ = write!(text, " * {factor}");
+    }
+    if let Some(addition) = markup.addition(line.unit) {
+        let _ = write!(text, " + {} * {}", line.quantity, addition.amount);
+        if addition.per != 1 {
+            let _ = write!(text, " / {}", addition.per);
+        }
+    }
+    text
 }
 
 /// A line that its quantity and unit price tell exactly: position, quantity, unit price.

@@ -10,4 +10,5 @@ pub mod log;
 pub mod migrate;
 pub mod prices;
 pub mod queries;
+pub mod registries;
 pub mod tables;

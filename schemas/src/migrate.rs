@@ -13,10 +13,14 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (5, "commands", include_str!("../clickhouse/0005_commands.sql")),
     (6, "model_rows", include_str!("../clickhouse/0006_model_rows.sql")),
     (7, "api_tokens", include_str!("../clickhouse/0007_api_tokens.sql")),
+    (8, "entries_planes", include_str!("../clickhouse/0008_entries_planes.sql")),
+    (9, "markups", include_str!("../clickhouse/0009_markups.sql")),
+    (10, "accounts", include_str!("../clickhouse/0010_accounts.sql")),
+    (11, "owners", include_str!("../clickhouse/0011_owners.sql")),
 ];
 
 /// Schema version that this build of Tollbook works with.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 11;
 
 /// What an answer says where the database itself is not there yet.
 const NO_DATABASE: &str = "UNKNOWN_DATABASE";

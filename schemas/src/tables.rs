@@ -1,10 +1,12 @@
-//! Rows of the smaller tables as they are written: quarantine, batches, progress, commands, price rows, tokens.
+//! Rows of the smaller tables as they are written: quarantine, batches, progress, commands, price rows, tokens,
+//! registries.
 //! Each has one `push`, whose argument is the row in domain terms.
 
 use ledger::event::Millis;
 use ledger::reject::Reason;
 
 use crate::columns::{Fixed, List, Nullable, Text, table};
+use crate::registries::Set;
 
 /// Where a row comes from: the record, and the ordinal among the rows that the record makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -341,6 +343,70 @@ impl ApiTokens {
         self.expires_at.push(row.expires_at.map(|at| at.0.to_le_bytes()));
         self.revoked.push([u8::from(row.revoked)]);
     }
+}
+
+/// Declares the table of a registry: one row for each version of a thing.
+macro_rules! registry {
+    ($(#[$meta:meta])* $type:ident = $table:literal) => {
+        table! {
+            $(#[$meta])*
+            $type = $table {
+                topic: Text = "String",
+                partition: Fixed<4> = "UInt32",
+                offset: Fixed<8> = "UInt64",
+                ordinal: Fixed<4> = "UInt32",
+                id: Text = "String",
+                kind: Text = "String",
+                version: Fixed<4> = "UInt32",
+                effective_from: Nullable<8> = "Nullable(DateTime64(3, 'UTC'))",
+                known_from: Fixed<8> = "DateTime64(3, 'UTC')",
+                ended: Fixed<1> = "UInt8",
+                customer: Text = "String",
+                team: Text = "String",
+                body: Text = "String",
+            }
+        }
+
+        impl RegistryRows for $type {
+            fn push(&mut self, origin: Origin<'_>, known_from: Millis, set: &Set) {
+                self.rows += 1;
+                self.topic.push(origin.topic);
+                self.partition.push(origin.partition.to_le_bytes());
+                self.offset.push(origin.offset.to_le_bytes());
+                self.ordinal.push(origin.ordinal.to_le_bytes());
+                self.id.push(&set.id);
+                self.kind.push(&set.kind);
+                self.version.push(set.version.to_le_bytes());
+                self.effective_from.push(set.effective_from.map(|at| at.0.to_le_bytes()));
+                self.known_from.push(known_from.0.to_le_bytes());
+                self.ended.push([u8::from(set.is_ended)]);
+                self.customer.push(&set.customer);
+                self.team.push(&set.team);
+                self.body.push(&set.body);
+            }
+        }
+    };
+}
+
+/// Rows of a registry.
+pub trait RegistryRows {
+    /// Appends one version, which was logged at that time.
+    fn push(&mut self, origin: Origin<'_>, known_from: Millis, set: &Set);
+}
+
+registry! {
+    /// Rows of `markups`.
+    Markups = "markups"
+}
+
+registry! {
+    /// Rows of `accounts`.
+    Accounts = "accounts"
+}
+
+registry! {
+    /// Rows of `owners`.
+    Owners = "owners"
 }
 
 /// Appends one row of strings to an array column.

@@ -2,20 +2,24 @@
 //! depends on nothing else, so it does the same when it is run again after a crash.
 
 mod publish;
+mod registries;
 mod tokens;
 
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
 use schemas::event::{Decoder, SchemaError};
-use schemas::tables::{ApiTokens, CommandRow, Commands, ModelRows, Origin, Quarantine};
+use schemas::tables::{
+    Accounts, ApiTokens, CommandRow, Commands, Markups, ModelRows, Origin, Owners, Quarantine,
+};
 
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
 use crate::quarantine;
 use crate::source::{Partition, Record};
 use crate::store::{Rows, Store};
 
-const TABLES: &[&str] = &["quarantine", "model_rows", "api_tokens", "commands"];
+const TABLES: &[&str] =
+    &["quarantine", "model_rows", "markups", "accounts", "owners", "api_tokens", "commands"];
 
 const EARLIER_PARTS: &str = include_str!("../../../schemas/clickhouse/queries/command_parts.sql");
 const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome_before.sql");
@@ -30,6 +34,9 @@ pub struct CommandMaker {
 #[derive(Default)]
 struct Effect {
     model_rows: ModelRows,
+    markups: Markups,
+    accounts: Accounts,
+    owners: Owners,
     tokens: ApiTokens,
     detail: String,
     result: String,
@@ -95,6 +102,9 @@ impl CommandMaker {
             Command::MintToken(mint) => self.mint(place, &mint),
             Command::RotateToken(rotate) => self.rotate(place, &rotate),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
+            Command::SetMarkups(set) => self.set(place, &set.rows, |effect| &mut effect.markups),
+            Command::SetAccounts(set) => self.set(place, &set.rows, |effect| &mut effect.accounts),
+            Command::SetOwners(set) => self.set(place, &set.rows, |effect| &mut effect.owners),
         }
     }
 
@@ -183,6 +193,9 @@ impl Maker for CommandMaker {
         let tables: Vec<Box<dyn Rows>> = vec![
             Box::new(quarantine),
             Box::new(effect.model_rows),
+            Box::new(effect.markups),
+            Box::new(effect.accounts),
+            Box::new(effect.owners),
             Box::new(effect.tokens),
             Box::new(commands),
         ];

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ledger::event::Millis;
-use ledger::prices::{ModelRow, PriceBook};
+use ledger::prices::{ModelRow, PriceBook, Scope};
 use schemas::command::PublishPrices;
 use schemas::prices;
 use schemas::tables::PublishedRow;
@@ -44,9 +44,9 @@ impl CommandMaker {
         }
         let bodies: HashMap<&str, &str> =
             published.iter().map(|row| (row.row_id.as_str(), row.body.as_str())).collect();
-        let mut latest: HashMap<(Option<String>, String), usize> = HashMap::new();
+        let mut latest: HashMap<(Scope, Option<String>, String), usize> = HashMap::new();
         for (index, row) in rows.iter().enumerate() {
-            latest.insert((row.provider.clone(), row.model.clone()), index);
+            latest.insert((row.scope.clone(), row.provider.clone(), row.model.clone()), index);
         }
 
         let mut effect = Effect::default();
@@ -57,8 +57,8 @@ impl CommandMaker {
             let body = prices::to_json(&row).map_err(|error| Refusal::Refused(error.to_string()))?;
             // What is published is checked as it will be read back: a book that cannot be read would stop all usage.
             row = read_row(&body, &row.id)?;
-            let before =
-                latest.get(&(row.provider.clone(), row.model.clone())).and_then(|index| rows.get(*index));
+            let name = (row.scope.clone(), row.provider.clone(), row.model.clone());
+            let before = latest.get(&name).and_then(|index| rows.get(*index));
             match bodies.get(row.id.as_str()) {
                 Some(same) if *same == body => {
                     unchanged += 1;

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 /// A number that may stand in quotes; written in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Number(pub(super) Decimal);
+pub struct Number(pub(crate) Decimal);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
