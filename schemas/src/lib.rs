@@ -6,6 +6,7 @@ pub mod columns;
 pub mod command;
 pub mod entries;
 pub mod event;
+pub mod invoices;
 pub mod log;
 pub mod migrate;
 pub mod prices;

@@ -17,10 +17,11 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (9, "markups", include_str!("../clickhouse/0009_markups.sql")),
     (10, "accounts", include_str!("../clickhouse/0010_accounts.sql")),
     (11, "owners", include_str!("../clickhouse/0011_owners.sql")),
+    (12, "invoices", include_str!("../clickhouse/0012_invoices.sql")),
 ];
 
 /// Schema version that this build of Tollbook works with.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
 /// What an answer says where the database itself is not there yet.
 const NO_DATABASE: &str = "UNKNOWN_DATABASE";

@@ -44,6 +44,12 @@ macro_rules! queries {
 queries! {
     /// Who changed what.
     AUDIT_LOG: Open = "audit_log";
+    /// What entries come to by the lines of invoices.
+    INVOICE_SUMS: Bounded = "invoice_sums";
+    /// The first entry of some accounts before an instant.
+    INVOICE_FIRST_ENTRIES: Bounded = "invoice_first_entries";
+    /// The last closed month of some accounts.
+    INVOICES_CLOSED: Open = "invoices_closed";
     /// Totals over segments.
     SPEND: Bounded = "spend";
     /// The groups with the largest amounts, over the segments of [`SPEND`].

@@ -1,6 +1,7 @@
 //! Carries out commands: one after another, each against the state that those before it left. What a command does
 //! depends on nothing else, so it does the same when it is run again after a crash.
 
+mod close;
 mod publish;
 mod registries;
 mod tokens;
@@ -9,6 +10,7 @@ use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
 use schemas::event::{Decoder, SchemaError};
+use schemas::invoices::Invoices;
 use schemas::tables::{
     Accounts, ApiTokens, CommandRow, Commands, Markups, ModelRows, Origin, Owners, Quarantine,
 };
@@ -19,7 +21,7 @@ use crate::source::{Partition, Record};
 use crate::store::{Rows, Store};
 
 const TABLES: &[&str] =
-    &["quarantine", "model_rows", "markups", "accounts", "owners", "api_tokens", "commands"];
+    &["quarantine", "model_rows", "markups", "accounts", "owners", "api_tokens", "invoices", "commands"];
 
 const EARLIER_PARTS: &str = include_str!("../../../schemas/clickhouse/queries/command_parts.sql");
 const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome_before.sql");
@@ -38,6 +40,7 @@ struct Effect {
     accounts: Accounts,
     owners: Owners,
     tokens: ApiTokens,
+    invoices: Invoices,
     detail: String,
     result: String,
 }
@@ -99,6 +102,7 @@ impl CommandMaker {
             .map_err(|error| Refusal::Refused(error.to_string()))?;
         match command {
             Command::PublishPrices(publish) => self.publish(place, &publish),
+            Command::CloseMonth(close) => self.close(place, &close),
             Command::MintToken(mint) => self.mint(place, &mint),
             Command::RotateToken(rotate) => self.rotate(place, &rotate),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
@@ -197,6 +201,7 @@ impl Maker for CommandMaker {
             Box::new(effect.accounts),
             Box::new(effect.owners),
             Box::new(effect.tokens),
+            Box::new(effect.invoices),
             Box::new(commands),
         ];
         Ok(Batch {

@@ -8,10 +8,10 @@ WITH
                 {{fixed_lines}}
             ]),
             arrayMap(
-                (unit, quantity, price, amount) -> (toString(unit), quantity, price, amount),
+                (unit, quantity, price, amount) -> (toString(unit), quantity, price, toDecimal256(amount, 18)),
                 line_units, line_quantities, line_prices, line_amounts)),
         arrayMap(
-            line -> (toString(line.unit), line.quantity, line.price, line.amount), charge_lines)) AS lines,
+            line -> (toString(line.unit), line.quantity, line.price, toDecimal256(line.amount, 18)), charge_lines)) AS lines,
     roundDown(toUnixTimestamp(occurred_at), {month_starts:Array(Int64)}) AS month_start,
     month_start < {month_starts:Array(Int64)}[-1] AS is_late
 SELECT
@@ -23,7 +23,7 @@ SELECT
     line.1 AS unit_name,
     if(is_late, '', line.3) AS unit_price_text,
     toString(sum(toDecimal256(line.2, 18))) AS quantity_total,
-    toString(sum(toDecimal256(line.4, 18))) AS amount_total
+    toString(sum(line.4)) AS amount_total
 FROM entries
 ARRAY JOIN lines AS line
 WHERE operation = 0

@@ -1,9 +1,10 @@
--- The closed invoices of some accounts, in the order of their months: what a close of the next month goes on from.
+-- The last closed month of some accounts, as of a command: the close of the next month goes on from there.
 SELECT
-    invoice_id, account, toString(month) AS month_date, toString(currency) AS currency_code, hash,
-    toString(total) AS total_amount,
-    CAST(cut_topics, 'Array(String)') AS topics, cut_partitions AS partitions, cut_nexts AS nexts
+    account AS account_id,
+    max(month) AS last_month,
+    argMax(cut_topics, month) AS topics,
+    argMax(cut_partitions, month) AS partitions,
+    argMax(cut_nexts, month) AS nexts
 FROM invoices
-WHERE kind = {kind:String} AND account IN {accounts:Array(String)}
-    AND (topic, partition, offset) < ({topic:String}, {partition:UInt32}, {offset:UInt64})
-ORDER BY account, month, currency
+WHERE kind = {kind:String} AND account IN {accounts:Array(String)} AND offset < {offset:UInt64}
+GROUP BY account_id
