@@ -29,6 +29,10 @@ pub struct Problem {
     /// What the parameter may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
+    /// What speaks against it, by account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub blockers: Option<serde_json::Value>,
 }
 
 impl Problem {
@@ -42,6 +46,7 @@ impl Problem {
             detail: detail.into(),
             parameter: None,
             allowed: Vec::new(),
+            blockers: None,
         }
     }
 

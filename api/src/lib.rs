@@ -21,6 +21,7 @@ mod units;
 
 mod completeness;
 mod entries;
+mod invoices;
 mod quarantine;
 mod requests;
 mod spend;
@@ -87,6 +88,7 @@ pub mod answers {
     pub use crate::entries::row::{Entry, Line, Origin, ReportedCost};
     pub use crate::error::Problem;
     pub use crate::health::{Dependency, Health, Readiness};
+    pub use crate::invoices::{Closed, Invoice, Invoices};
     pub use crate::models::{ModelRow, Models, Publishing};
     pub use crate::quarantine::{Quarantine, Quarantined};
     pub use crate::requests::{Attempt, AttemptEntry, Matched, Owner, Proof, Route, Total};

@@ -23,8 +23,8 @@ use crate::error::{PROBLEM_JSON, Problem};
 use crate::metrics::{Metrics, observe};
 use crate::store::{Limits, Store};
 use crate::{
-    Api, audit, audit_log, body, entries, health, metrics, models, openapi, operations, quarantine, requests,
-    spend, tokens,
+    Api, audit, audit_log, body, entries, health, invoices, metrics, models, openapi, operations, quarantine,
+    requests, spend, tokens,
 };
 
 /// Bytes of a plain error text that become the detail of a problem.
@@ -65,6 +65,8 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .route("/v1/requests/{request_id}", get(requests::request))
         .route("/v1/entries", get(entries::entries))
         .route("/v1/models", get(models::list))
+        .route("/v1/invoices", get(invoices::list))
+        .route("/v1/invoices/{id}", get(invoices::one))
         .route("/v1/quarantine", get(quarantine::list));
     let administering = Router::new()
         .route("/v1/models", post(models::publish))
@@ -72,6 +74,7 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/tokens/{id}/rotate", post(tokens::rotate))
         .route("/v1/operations/{id}", get(operations::operation))
+        .route("/v1/invoices/close", post(invoices::close))
         .route("/v1/audit-log", get(audit_log::list))
         .route("/v1/audit", get(audit::audit));
     let open = Router::new()

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use iso_currency::Currency;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -18,12 +20,13 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::columns::{Fixed, List, Text, table};
+use crate::queries;
 use crate::tables::{Origin, push_list};
 
 /// Decimals of a currency that ISO 4217 does not know or gives no minor unit.
 const DECIMALS_USUAL: u8 = 2;
-/// Hexadecimal digits of an invoice's id.
-const ID_BYTES: usize = 10;
+/// What an invoice's id begins with.
+const ID_PREFIX: &str = "inv_";
 
 /// Why an invoice cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,14 @@ pub const fn account_column(kind: Kind) -> &'static str {
         Kind::Customer => "customer",
         Kind::Team => "team",
     }
+}
+
+/// The condition that an entry is on an invoice of an account of that kind; its values are bound by name.
+#[must_use]
+pub fn membership_sql(kind: Kind) -> String {
+    let text = queries::INVOICE_MEMBERSHIP.text();
+    let condition = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    condition.replace("{{account}}", account_column(kind))
 }
 
 /// The lines of the units with columns of their own, as the slot of the query for sums takes them.
@@ -429,12 +440,35 @@ impl InvoiceText {
     }
 }
 
-/// The id of an invoice: the same for the same account, month and currency.
+/// The id of an invoice: what names it, so that an open one has the id that it keeps when it is closed.
 #[must_use]
 pub fn id(kind: &str, account: &str, month: Month, currency: &str) -> String {
     let name = serde_json::json!([kind, account, month.to_string(), currency]).to_string();
-    let digest = Sha256::digest(name.as_bytes());
-    format!("inv_{}", hexadecimal(digest.get(..ID_BYTES).unwrap_or_default()))
+    format!("{ID_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(name))
+}
+
+/// What an invoice's id names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What the account's id names.
+    pub kind: Kind,
+    /// The account.
+    pub account: String,
+    /// The month.
+    pub month: Month,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+impl Named {
+    /// Reads an id; `None` where it is none.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        let name = BASE64_URL_SAFE_NO_PAD.decode(id.strip_prefix(ID_PREFIX)?).ok()?;
+        let (kind, account, month, currency): (String, String, String, String) =
+            serde_json::from_slice(&name).ok()?;
+        Some(Self { kind: Kind::parse(&kind)?, account, month: Month::parse(&month)?, currency })
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -612,6 +646,12 @@ mod tests {
         assert_eq!((made[1].currency.as_str(), made[1].total.as_str()), ("USD", "-0.02"));
         assert_eq!(made[1].lines[0].adjusts.as_deref(), Some("2026-10"));
         assert_ne!(made[0].id, made[1].id);
+        let named = Named::parse(&made[1].id).unwrap();
+        assert_eq!(
+            (named.account.as_str(), named.month, named.currency.as_str()),
+            ("acme", month("2026-11"), "USD")
+        );
+        assert_eq!(Named::parse("inv_x"), None);
     }
 
     #[test]

@@ -46,6 +46,20 @@ queries! {
     AUDIT_LOG: Open = "audit_log";
     /// What entries come to by the lines of invoices.
     INVOICE_SUMS: Bounded = "invoice_sums";
+    /// Whether an entry is on an invoice; a condition of the others.
+    INVOICE_MEMBERSHIP: Open = "invoice_membership";
+    /// What the entries of an invoice come to by a dimension.
+    INVOICE_SUBTOTALS: Bounded = "invoice_subtotals";
+    /// Entries without a full price that would be on invoices.
+    INVOICE_UNPRICED: Bounded = "invoice_unpriced";
+    /// Closed invoices.
+    INVOICES: Bounded = "invoices";
+    /// The versions of a registry.
+    REGISTRY_ROWS: Open = "registry_rows";
+    /// Every month that is closed.
+    INVOICE_CLOSES: Open = "invoice_closes";
+    /// How far each partition is posted.
+    POSITIONS: Open = "positions";
     /// The first entry of some accounts before an instant.
     INVOICE_FIRST_ENTRIES: Bounded = "invoice_first_entries";
     /// The last closed month of some accounts.

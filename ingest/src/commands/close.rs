@@ -177,6 +177,7 @@ impl CommandMaker {
     ) -> Result<Vec<SumRow>, Refusal> {
         let text = queries::INVOICE_SUMS
             .text()
+            .replace("{{membership}}", &membership_sql(kind))
             .replace("{{account}}", account_column(kind))
             .replace("{{team}}", "''")
             .replace("{{fixed_lines}}", &fixed_lines_sql())

@@ -1,6 +1,5 @@
--- What the entries of some accounts come to, by the lines of their invoices: entries of the months that begin at
--- `month_starts` (seconds since 1970), at positions before the cut. Of months before the last one, only what came after
--- the cut before: those are adjustments. A partition that a cut does not name lies behind it.
+-- What the entries of some accounts come to, by the lines of their invoices. What belongs to an invoice is said in one
+-- place, `invoice_membership.sql`; of months before the last one, that is adjustments.
 WITH
     if(charge_row = '' AND markup = '',
         arrayConcat(
@@ -26,15 +25,5 @@ SELECT
     toString(sum(line.4)) AS amount_total
 FROM entries
 ARRAY JOIN lines AS line
-WHERE operation = 0
-    AND occurred_at >= fromUnixTimestamp64Milli({month_starts:Array(Int64)}[1] * 1000, 'UTC')
-    AND occurred_at < fromUnixTimestamp64Milli({month_end:Int64} * 1000, 'UTC')
-    AND outcome != 'not_billed'
-    AND {{account}} IN {accounts:Array(String)}
-    AND offset < {cut_nexts:Array(UInt64)}[arrayFirstIndex(
-        (name, number) -> name = topic AND number = partition, {cut_topics:Array(String)}, {cut_partitions:Array(UInt32)})]
-    AND (NOT is_late OR offset >= {before_nexts:Array(UInt64)}[arrayFirstIndex(
-        (name, number) -> name = topic AND number = partition,
-        {before_topics:Array(String)}, {before_partitions:Array(UInt32)})])
-    AND {{conditions}}
+WHERE {{membership}} AND {{conditions}}
 GROUP BY account_id, currency_code, adjusts_month_start, team_name, model_name, unit_name, unit_price_text
