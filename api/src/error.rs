@@ -32,7 +32,7 @@ pub struct Problem {
     /// What speaks against it, by account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    pub blockers: Option<serde_json::Value>,
+    pub blockers: Option<Box<serde_json::Value>>,
 }
 
 impl Problem {

@@ -331,6 +331,6 @@ fn refuse_unless_accepted(
             "account `{account}` is not ready ({first}){others}; put it right, or `accept` it with a `reason`"
         ),
     );
-    problem.blockers = serde_json::to_value(&open).ok();
+    problem.blockers = serde_json::to_value(&open).ok().map(Box::new);
     Err(problem)
 }

@@ -10,7 +10,7 @@ use ledger::invoice::{Month, Sum, Terms};
 use ledger::money::Amount;
 use schemas::command::CloseMonth;
 use schemas::invoices::{
-    Cut, Heading, InvoiceRow, InvoiceText, Months, SumRow, account_column, fixed_lines_sql, invoices,
+    Cut, Heading, InvoiceRow, InvoiceText, Months, SumRow, account_column, fixed_lines_sql, invoices, membership_sql,
     month_of,
 };
 use schemas::queries;
