@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use crate::answers::{Minted, Models, Problem, Proof, Publishing, Quarantine, Revoked, Spend, Tokens};
+use crate::answers::{
+    Minted, Models, Problem, Proof, Publishing, Quarantine, Revoked, Setting, Spend, Tokens,
+};
 use crate::audit::Report;
 
 /// An answer has to begin within this time; an audit reads everything.
@@ -148,6 +151,28 @@ impl Client {
     /// Where the API cannot be reached or refuses; also where there is no such token.
     pub async fn revoke(&self, id: &str) -> Result<Revoked, Error> {
         self.send(self.call(Method::DELETE, &format!("/v1/tokens/{}", segment(id)))).await
+    }
+
+    /// Versions of the registry at `/v1/…`, `markups`, `accounts` or `owners`; the parameters are those of its `GET`.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn registry(&self, registry: &str, parameters: &[(&str, &str)]) -> Result<Value, Error> {
+        self.get(&format!("/v1/{registry}"), parameters).await
+    }
+
+    /// Sets versions of a registry from a body of that content type, or with `dry_run` says what would be set.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses.
+    pub async fn set(
+        &self,
+        registry: &str,
+        (content_type, body): (&str, Vec<u8>),
+        dry_run: bool,
+    ) -> Result<Setting, Error> {
+        let request = self.call(Method::POST, &format!("/v1/{registry}")).query(&[("dry_run", dry_run)]);
+        self.send(request.header(CONTENT_TYPE, content_type).body(body)).await
     }
 
     /// Records in quarantine; the parameters are those of `GET /v1/quarantine`.

@@ -68,6 +68,8 @@ pub(crate) const COLUMNS: &[Column] = &[
     // No month is closed yet: every entry is in an open period, which has no invoice.
     column("invoice", "''", Kept::Everywhere),
     column("currency", "currency", Kept::Everywhere),
+    CHARGE_CURRENCY,
+    column("cost_center", "cost_center", Kept::InEntries),
     column("end_user", "end_user", Kept::InEntries),
     column("workflow", "workflow", Kept::InEntries),
     column("route", "route", Kept::InEntries),
@@ -77,6 +79,10 @@ pub(crate) const COLUMNS: &[Column] = &[
     column("error_class", "error_class", Kept::InEntries),
     column("gateway", "gateway", Kept::InEntries),
 ];
+
+const CHARGE_CURRENCY: Column = column("charge_currency", "charge_currency", Kept::Everywhere);
+/// The currency of a total of charges.
+static CURRENCY_OF_CHARGE: Column = column("currency", "charge_currency", Kept::Everywhere);
 
 /// The unit of the line that an entry was taken apart into; every line of a part has one unit.
 const UNIT: &str = "part[1].1";
@@ -109,6 +115,13 @@ impl Dimension {
         match self {
             Self::Column(column) => column.name.to_owned(),
             Self::Tag(tag) => format!("{TAG}{tag}"),
+        }
+    }
+
+    /// The same dimension of a charge, whose currency is another than that of the cost.
+    pub(crate) fn of_charge(&mut self) {
+        if matches!(self, Self::Column(column) if column.name == CURRENCY_OF_CHARGE.name) {
+            *self = Self::Column(&CURRENCY_OF_CHARGE);
         }
     }
 

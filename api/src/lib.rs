@@ -29,6 +29,7 @@ mod spend;
 mod commands;
 mod models;
 mod operations;
+mod registries;
 mod tokens;
 
 pub mod audit;
@@ -85,13 +86,19 @@ impl Api {
 pub mod answers {
     pub use crate::commands::{Operation, State};
     pub use crate::entries::Entries;
-    pub use crate::entries::row::{Entry, Line, Origin, ReportedCost};
+    pub use crate::entries::row::{Entry, Line, Origin, Plane, ReportedCost};
     pub use crate::error::Problem;
     pub use crate::health::{Dependency, Health, Readiness};
     pub use crate::invoices::{Closed, Invoice, Invoices};
     pub use crate::models::{ModelRow, Models, Publishing};
     pub use crate::quarantine::{Quarantine, Quarantined};
-    pub use crate::requests::{Attempt, AttemptEntry, Matched, Owner, Proof, Route, Total};
+    pub use crate::registries::accounts::{AccountVersion, Accounts};
+    pub use crate::registries::markups::{MarkupVersion, Markups};
+    pub use crate::registries::owners::{OwnerVersion, Owners};
+    pub use crate::registries::{SetVersion, Setting};
+    pub use crate::requests::{
+        Attempt, AttemptEntry, MarkupProof, Matched, Owner, PlaneProof, Proof, Route, Total,
+    };
     pub use crate::spend::{Spend, SpendRow, Unpriced};
     pub use crate::tokens::{Minted, Revoked, Token, Tokens};
 }

@@ -1,7 +1,7 @@
 //! `GET /v1/requests/{request_id}`: the proof. Every attempt of one request, from what the provider reported to
 //! the amount of each line, the price row that it was priced by and the record in the log that it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::{OriginalUri, Path, State};
@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ledger::money::Decimal;
 use schemas::queries;
+use schemas::registries::{Change, MarkupText};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -18,13 +19,13 @@ use crate::auth::Authenticated;
 use crate::bounds::{Value, Values};
 use crate::completeness;
 use crate::entries::Selection;
-use crate::entries::row::{Entry, EntryRow, Line, Origin, ReportedCost, add, sums};
+use crate::entries::row::{Entry, EntryRow, Line, Origin, Plane, ReportedCost, add, sums};
 use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::router::Service;
 use crate::spend::Unpriced;
-use crate::store::Store;
+use crate::store::{Statement, Store};
 
 /// Entries of one request that are shown.
 const ENTRIES_MAX: u64 = 1_000;
@@ -40,7 +41,7 @@ pub struct Proof {
     pub owner: Owner,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
-    /// What the attempts and corrections come to, one for each currency.
+    /// What the attempts and corrections come to, one for each currency of the cost and of the charge.
     pub totals: Vec<Total>,
     /// Entries that put recorded facts right.
     pub corrections: Vec<Entry>,
@@ -64,6 +65,7 @@ pub struct Owner {
     pub environment: Option<String>,
     pub customer: Option<String>,
     pub project: Option<String>,
+    pub cost_center: Option<String>,
     pub end_user: Option<String>,
     pub workflow: Option<String>,
     pub tags: BTreeMap<String, String>,
@@ -163,8 +165,10 @@ pub struct Attempt {
     pub charge: String,
     /// What a gateway cache hit saved, of all entries.
     pub cost_avoided: String,
-    /// ISO 4217 code of the amounts; null where no price matched.
+    /// ISO 4217 code of the amounts but the charge; null where no price matched.
     pub currency: Option<String>,
+    /// ISO 4217 code of the charge.
+    pub charge_currency: Option<String>,
     /// Whether an entry has no price, or lacks one for a unit.
     pub unpriced: bool,
     /// Units without a price.
@@ -187,8 +191,45 @@ pub struct AttemptEntry {
     pub model_row: Option<Matched>,
     pub units: BTreeMap<String, String>,
     pub lines: Vec<Line>,
+    pub list_cost: String,
     pub cost: String,
+    pub charge: String,
     pub currency: Option<String>,
+    pub charge_currency: Option<String>,
+    /// How the list cost was made; null where it is the cost.
+    pub list: Option<PlaneProof>,
+    /// How the charge was made; null where it is the cost.
+    pub charging: Option<PlaneProof>,
+    /// Position of the command log whose prices and registries made the entry.
+    pub book: u64,
+}
+
+/// A plane of money whose lines are not those of the cost.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct PlaneProof {
+    /// The price row that made it; null where a markup did.
+    pub model_row: Option<Matched>,
+    /// The markup that made it; null where a price row did.
+    pub markup: Option<MarkupProof>,
+    /// The lines.
+    pub lines: Vec<Line>,
+}
+
+/// A markup, with all that is needed to do its sums again.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct MarkupProof {
+    /// Its id.
+    pub id: String,
+    /// Which version of it.
+    pub version: u32,
+    /// From when this version holds; null from the beginning of time.
+    #[schema(format = DateTime)]
+    pub effective_from: Option<String>,
+    /// What each line of the base was multiplied by: (100 + percent) / 100 × rate of exchange.
+    pub factor: Option<String>,
+    /// The markup as it was set, every digit kept.
+    #[schema(value_type = Option<Object>)]
+    pub terms: Option<Box<RawValue>>,
 }
 
 /// Totals in one currency.
@@ -196,6 +237,7 @@ pub struct AttemptEntry {
 #[expect(missing_docs, reason = "the fields are those of the attempt")]
 pub struct Total {
     pub currency: Option<String>,
+    pub charge_currency: Option<String>,
     pub list_cost: String,
     pub cost: String,
     pub charge: String,
@@ -236,10 +278,9 @@ pub(crate) async fn request(
             EntryRow::shown(row).map(|entry| (entry, raw))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let published =
-        published(&service.store, entries.iter().filter_map(|(entry, _)| entry.model_row.clone())).await?;
+    let known = Known::read(&service.store, entries.iter().map(|(entry, _)| entry)).await?;
     let complete_through = complete_through.map(rfc3339);
-    Ok(Json(Proof { complete_through, ..proof(request_id, entries, &published)? }))
+    Ok(Json(Proof { complete_through, ..proof(request_id, entries, &known)? }))
 }
 
 /// Usage and context as they were sent.
@@ -247,11 +288,7 @@ type Raw = (Option<Box<RawValue>>, Option<Box<RawValue>>);
 /// Attempts in order: ordinal and time, then topic, partition and offset of the record.
 type Record = (u32, String, String, u32, u64);
 
-fn proof(
-    request_id: String,
-    entries: Vec<(Entry, Raw)>,
-    published: &BTreeMap<String, Published>,
-) -> Result<Proof, Problem> {
+fn proof(request_id: String, entries: Vec<(Entry, Raw)>, known: &Known) -> Result<Proof, Problem> {
     let totals = totals(entries.iter().map(|(entry, _)| entry))?;
     let unpriced = unpriced(entries.iter().map(|(entry, _)| entry));
     let (usage, corrections): (Vec<_>, Vec<_>) =
@@ -272,7 +309,7 @@ fn proof(
     let owner = first.first().map(|(entry, _)| owner(entry)).ok_or_else(Problem::internal)?;
     let attempts = std::iter::once(first)
         .chain(groups)
-        .map(|group| attempt(group, published))
+        .map(|group| attempt(group, known))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Proof {
         request_id,
@@ -286,13 +323,10 @@ fn proof(
     })
 }
 
-fn attempt(
-    mut group: Vec<(Entry, Raw)>,
-    published: &BTreeMap<String, Published>,
-) -> Result<Attempt, Problem> {
+fn attempt(mut group: Vec<(Entry, Raw)>, known: &Known) -> Result<Attempt, Problem> {
     group.sort_by_key(|(entry, _)| entry.origin.ordinal);
     let all: Vec<Entry> = group.iter().map(|(entry, _)| entry.clone()).collect();
-    let entries = all.iter().map(|entry| attempt_entry(entry, published)).collect();
+    let entries = all.iter().map(|entry| attempt_entry(entry, known)).collect();
     let quantities = sums(all.iter().flat_map(|entry| &entry.quantities).map(texts))?;
     let quantities_avoided = sums(all.iter().flat_map(|entry| &entry.quantities_avoided).map(texts))?;
     let total = |amount: fn(&Entry) -> &str| {
@@ -314,7 +348,7 @@ fn attempt(
     let unpriced = all.iter().any(|entry| entry.unpriced);
     let (first, (usage, context)) = group.into_iter().next().ok_or_else(Problem::internal)?;
     Ok(Attempt {
-        model_row: matched(&first, published),
+        model_row: known.cost_row(&first),
         invoice: open_period(&first.occurred_at),
         attempt: first.attempt,
         attempt_kind: first.attempt_kind,
@@ -354,6 +388,7 @@ fn attempt(
         charge,
         cost_avoided,
         currency: first.currency,
+        charge_currency: first.charge_currency,
         unpriced,
         unpriced_units,
         flags,
@@ -362,29 +397,21 @@ fn attempt(
     })
 }
 
-fn attempt_entry(entry: &Entry, published: &BTreeMap<String, Published>) -> AttemptEntry {
+fn attempt_entry(entry: &Entry, known: &Known) -> AttemptEntry {
     AttemptEntry {
         model: entry.model.clone(),
-        model_row: matched(entry, published),
+        model_row: known.cost_row(entry),
         units: entry.quantities.clone(),
         lines: entry.lines.clone(),
+        list_cost: entry.list_cost.clone(),
         cost: entry.cost.clone(),
+        charge: entry.charge.clone(),
         currency: entry.currency.clone(),
+        charge_currency: entry.charge_currency.clone(),
+        list: entry.list.as_ref().map(|plane| known.plane(plane)),
+        charging: entry.charging.as_ref().map(|plane| known.plane(plane)),
+        book: entry.book,
     }
-}
-
-fn matched(entry: &Entry, published: &BTreeMap<String, Published>) -> Option<Matched> {
-    let id = entry.model_row.clone()?;
-    let row = published.get(&id);
-    let named = |name: fn(&Published) -> &String| row.map(name).filter(|name| !name.is_empty()).cloned();
-    Some(Matched {
-        source: named(|row| &row.source_name),
-        version: named(|row| &row.source_version_name),
-        effective_from: row.filter(|row| row.effective_ms != i64::MIN).map(|row| rfc3339(row.effective_ms)),
-        id,
-        matched_by: entry.matched_by.clone(),
-        conditions: entry.conditions.clone(),
-    })
 }
 
 fn unpriced<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Unpriced> {
@@ -406,6 +433,7 @@ fn owner(entry: &Entry) -> Owner {
         environment: entry.environment.clone(),
         customer: entry.customer.clone(),
         project: entry.project.clone(),
+        cost_center: entry.cost_center.clone(),
         end_user: entry.end_user.clone(),
         workflow: entry.workflow.clone(),
         tags: entry.tags.clone(),
@@ -413,35 +441,109 @@ fn owner(entry: &Entry) -> Owner {
 }
 
 fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Total>, Problem> {
-    let mut sums: BTreeMap<Option<String>, [Decimal; 3]> = BTreeMap::new();
+    let mut sums: BTreeMap<(Option<String>, Option<String>), [Decimal; 3]> = BTreeMap::new();
     for entry in entries {
-        let [list_cost, cost, charge] = sums.entry(entry.currency.clone()).or_insert([Decimal::ZERO; 3]);
+        let currencies = (entry.currency.clone(), entry.charge_currency.clone());
+        let [list_cost, cost, charge] = sums.entry(currencies).or_insert([Decimal::ZERO; 3]);
         *list_cost = add(*list_cost, &entry.list_cost)?;
         *cost = add(*cost, &entry.cost)?;
         *charge = add(*charge, &entry.charge)?;
     }
-    let shown = |(currency, [list_cost, cost, charge]): (Option<String>, [Decimal; 3])| Total {
-        currency,
-        list_cost: list_cost.to_string(),
-        cost: cost.to_string(),
-        charge: charge.to_string(),
+    let total = |((currency, charge_currency), sums): (_, [Decimal; 3])| {
+        let [list_cost, cost, charge] = sums.map(|sum| sum.to_string());
+        Total { currency, charge_currency, list_cost, cost, charge }
     };
-    Ok(sums.into_iter().map(shown).collect())
+    Ok(sums.into_iter().map(total).collect())
 }
 
-async fn published(
-    store: &Store,
-    ids: impl Iterator<Item = String>,
-) -> Result<BTreeMap<String, Published>, Problem> {
-    let mut ids: Vec<String> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
+/// The price rows and markups that entries name.
+struct Known {
+    rows: BTreeMap<String, Published>,
+    markups: BTreeMap<String, Version>,
+}
+
+/// A version of a markup.
+#[derive(Row, Deserialize)]
+struct Version {
+    id: String,
+    version: u32,
+    effective_ms: i64,
+    body: String,
+}
+
+impl Known {
+    async fn read(store: &Store, entries: impl Iterator<Item = &Entry>) -> Result<Self, Problem> {
+        let (mut rows, mut markups) = (BTreeSet::new(), BTreeSet::new());
+        for entry in entries {
+            rows.extend(entry.model_row.clone());
+            for plane in [&entry.list, &entry.charging].into_iter().flatten() {
+                rows.extend(plane.model_row.clone());
+                markups.extend(plane.markup_version());
+            }
+        }
+        let mut known = Self { rows: BTreeMap::new(), markups: BTreeMap::new() };
+        if !rows.is_empty() {
+            let values = Values::default().with("row_ids", Value::Texts(rows.into_iter().collect()));
+            let rows: Vec<Published> = store.open(queries::MODEL_ROW_SOURCES, values).await?;
+            known.rows = rows.into_iter().map(|row| (row.row_id.clone(), row)).collect();
+        }
+        if !markups.is_empty() {
+            let values = Values::default().with("versions", Value::Texts(markups.into_iter().collect()));
+            let table = |statement: Statement| statement.slot("table", MarkupText::TABLE);
+            let versions: Vec<Version> = store.open_with(queries::REGISTRY_VERSIONS, values, table).await?;
+            known.markups = versions
+                .into_iter()
+                .map(|version| (format!("{}@{}", version.id, version.version), version))
+                .collect();
+        }
+        Ok(known)
     }
-    let values = Values::default().with("row_ids", Value::Texts(ids));
-    let rows: Vec<Published> = store.open(queries::MODEL_ROW_SOURCES, values).await?;
-    Ok(rows.into_iter().map(|row| (row.row_id.clone(), row)).collect())
+
+    /// The row that priced the cost of an entry.
+    fn cost_row(&self, entry: &Entry) -> Option<Matched> {
+        let id = entry.model_row.as_ref()?;
+        Some(self.matched(id, entry.matched_by.as_ref(), entry.conditions.as_ref()))
+    }
+
+    fn matched(&self, id: &str, matched_by: Option<&String>, conditions: Option<&String>) -> Matched {
+        let row = self.rows.get(id);
+        let named = |name: fn(&Published) -> &String| row.map(name).filter(|name| !name.is_empty()).cloned();
+        Matched {
+            id: id.to_owned(),
+            source: named(|row| &row.source_name),
+            version: named(|row| &row.source_version_name),
+            effective_from: row.and_then(|row| instant(row.effective_ms)),
+            matched_by: matched_by.cloned(),
+            conditions: conditions.cloned(),
+        }
+    }
+
+    fn plane(&self, plane: &Plane) -> PlaneProof {
+        let row = plane.model_row.as_ref();
+        PlaneProof {
+            model_row: row.map(|id| self.matched(id, plane.matched_by.as_ref(), None)),
+            markup: plane.markup.as_ref().map(|id| self.markup(id, plane)),
+            lines: plane.lines.clone(),
+        }
+    }
+
+    fn markup(&self, id: &str, plane: &Plane) -> MarkupProof {
+        let version = plane.markup_version().and_then(|name| self.markups.get(&name));
+        let terms = version.and_then(|version| serde_json::from_str::<MarkupText>(&version.body).ok());
+        let markup = terms.as_ref().and_then(|terms| terms.markup().ok());
+        MarkupProof {
+            id: id.to_owned(),
+            version: plane.markup_version.unwrap_or_default(),
+            effective_from: version.and_then(|version| instant(version.effective_ms)),
+            factor: markup.and_then(|markup| markup.factor()).map(|factor| factor.to_string()),
+            terms: version.and_then(|version| json(&version.body)),
+        }
+    }
+}
+
+/// An instant; `None` for the beginning of time.
+fn instant(millis: i64) -> Option<String> {
+    Some(millis).filter(|millis| *millis != i64::MIN).map(rfc3339)
 }
 
 /// No month is closed yet, so every entry is in an open period: the month of its event time.

@@ -24,7 +24,7 @@ use crate::metrics::{Metrics, observe};
 use crate::store::{Limits, Store};
 use crate::{
     Api, audit, audit_log, body, entries, health, invoices, metrics, models, openapi, operations, quarantine,
-    requests, spend, tokens,
+    registries, requests, spend, tokens,
 };
 
 /// Bytes of a plain error text that become the detail of a problem.
@@ -67,9 +67,15 @@ pub fn router(api: Api, intake: Option<Router>) -> Result<Router, prometheus::Er
         .route("/v1/models", get(models::list))
         .route("/v1/invoices", get(invoices::list))
         .route("/v1/invoices/{id}", get(invoices::one))
-        .route("/v1/quarantine", get(quarantine::list));
+        .route("/v1/quarantine", get(quarantine::list))
+        .route("/v1/markups", get(registries::markups::list))
+        .route("/v1/accounts", get(registries::accounts::list))
+        .route("/v1/owners", get(registries::owners::list));
     let administering = Router::new()
         .route("/v1/models", post(models::publish))
+        .route("/v1/markups", post(registries::markups::set))
+        .route("/v1/accounts", post(registries::accounts::set))
+        .route("/v1/owners", post(registries::owners::set))
         .route("/v1/tokens", get(tokens::list).post(tokens::mint))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/tokens/{id}/rotate", post(tokens::rotate))

@@ -98,6 +98,12 @@ queries! {
     MODEL_ROW_IDS: Open = "model_row_ids";
     /// Where some price rows were taken from.
     MODEL_ROW_SOURCES: Open = "model_row_sources";
+    /// Versions of a registry.
+    REGISTRY: Bounded = "registry";
+    /// Everything that a registry holds.
+    REGISTRY_ALL: Open = "registry_all";
+    /// Some versions of a registry.
+    REGISTRY_VERSIONS: Open = "registry_versions";
     /// Batches of one partition.
     AUDIT_BATCHES: Open = "audit_batches";
     /// The partitions that have batches, and how many.
@@ -121,7 +127,8 @@ mod tests {
     #[test]
     fn a_query_over_customers_rows_takes_the_conditions_of_the_token() {
         for (name, text, kind) in ALL {
-            let reads_rows = text.contains("FROM entries") || text.contains("FROM quarantine");
+            let reads_rows =
+                text.contains("FROM entries") || text.contains("FROM quarantine") || *name == "registry";
             if *kind == "Bounded" && reads_rows {
                 assert!(text.contains("{{conditions}}"), "{name} forgets the conditions");
             }

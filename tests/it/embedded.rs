@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::Value;
 use tests::process::{Process, Recipe};
 use tests::{folder, ports, wait};
@@ -53,7 +54,7 @@ impl Embedded {
         std::fs::read_to_string(self.folder.path().join("admin.token")).unwrap().trim().to_owned()
     }
 
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         self.runtime
             .block_on(async {
                 let answer = self.http.get(self.url(path)).bearer_auth(self.token()).send().await?;
@@ -62,9 +63,21 @@ impl Embedded {
             .unwrap()
     }
 
+    /// A call with a JSON body, with status and answer.
+    pub(crate) fn call(&self, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        self.runtime
+            .block_on(async {
+                let request = self.http.request(method, self.url(path)).bearer_auth(self.token());
+                let answer = request.json(body).send().await?;
+                let status = answer.status().as_u16();
+                Ok::<_, reqwest::Error>((status, answer.json().await?))
+            })
+            .unwrap()
+    }
+
     /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.
     /// Answers how many times it had to be.
-    fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
+    pub(crate) fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {
         let mut again = 0;
         for body in bodies {
             while !self.try_send(body) {

@@ -9,5 +9,6 @@ mod commands;
 mod crashes;
 mod description;
 mod embedded;
+mod invoices;
 mod posting;
 mod storms;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream};
 
 use super::Selection;
-use super::row::{Entry, EntryRow, Position};
+use super::row::{Entry, EntryRow, Plane, Position};
 use crate::csv::{self, records, safe};
 use crate::error::Problem;
 use crate::store::Store;
@@ -36,6 +36,7 @@ const COLUMNS: &[&str] = &[
     "environment",
     "customer",
     "project",
+    "cost_center",
     "end_user",
     "workflow",
     "tags",
@@ -73,6 +74,10 @@ const COLUMNS: &[&str] = &[
     "charge",
     "cost_avoided",
     "currency",
+    "charge_currency",
+    "list_row",
+    "charge_row",
+    "markup",
 ];
 
 /// The entries as NDJSON.
@@ -174,6 +179,7 @@ fn cells(entry: &Entry) -> Vec<String> {
         &entry.environment,
         &entry.customer,
         &entry.project,
+        &entry.cost_center,
         &entry.end_user,
         &entry.workflow,
     ];
@@ -217,6 +223,10 @@ fn cells(entry: &Entry) -> Vec<String> {
         entry.charge.clone(),
         entry.cost_avoided.clone(),
         text(&entry.currency),
+        text(&entry.charge_currency),
+        text(&entry.list.as_ref().and_then(|list| list.model_row.clone())),
+        text(&entry.charging.as_ref().and_then(|charging| charging.model_row.clone())),
+        text(&entry.charging.as_ref().and_then(Plane::markup_version)),
     ]);
     cells.extend(FIXED.map(|unit| entry.quantities.get(unit).cloned().unwrap_or_else(|| "0".to_owned())));
     let other = entry.quantities.iter().filter(|(unit, _)| !FIXED.contains(&unit.as_str())).collect();

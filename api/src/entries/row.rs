@@ -31,6 +31,7 @@ pub(crate) struct EntryRow {
     owner_environment: String,
     owner_customer: String,
     owner_project: String,
+    owner_cost_center: String,
     end_user: String,
     owner_workflow: String,
     tag_names: Vec<String>,
@@ -67,6 +68,15 @@ pub(crate) struct EntryRow {
     matched_by_name: String,
     conditions_text: String,
     currency_code: String,
+    charge_currency_code: String,
+    book_position: u64,
+    list_row_id: String,
+    list_matched_by_name: String,
+    charge_row_id: String,
+    charge_matched_by_name: String,
+    markup_version: String,
+    list_line_texts: Vec<LineTexts>,
+    charge_line_texts: Vec<LineTexts>,
     fixed_quantities: Vec<i64>,
     fixed_prices: Vec<String>,
     fixed_amounts: Vec<String>,
@@ -88,6 +98,9 @@ pub(crate) struct EntryRow {
     usage_text: String,
     context_text: String,
 }
+
+/// Unit, quantity, price, amount, basis, condition of a line of a plane beside the cost.
+type LineTexts = (String, String, String, String, String, String);
 
 /// Newest first: event time, then origin.
 pub(crate) type Position = (i64, String, u32, u64, u32);
@@ -116,8 +129,38 @@ pub struct Line {
     pub unit_price: Option<String>,
     /// Quantity × unit price, a decimal; null where the unit has no price.
     pub amount: Option<String>,
-    /// How the price was come by: `own`, `derived`, `fallback:<unit>`, or `unpriced`.
+    /// How the price was come by: `own`, `derived`, `fallback:<unit>`, or `unpriced`; of a line that a markup made what
+    /// it is for: `usage`, `per_request` or `minimum`.
     pub price_basis: String,
+    /// The conditions under which the row has this price; told on the lines of list and charge, and for those of the
+    /// cost on the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// How the amount was made, where no finite unit price makes it: base × factor + quantity × addition / per.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arithmetic: Option<String>,
+}
+
+/// A plane of money whose lines are not those of the cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Plane {
+    /// Id of the price row that made it; null where a markup did.
+    pub model_row: Option<String>,
+    /// How the model's name led to the row.
+    pub matched_by: Option<String>,
+    /// Id of the markup that made it.
+    pub markup: Option<String>,
+    /// The version of the markup.
+    pub markup_version: Option<u32>,
+    /// The lines.
+    pub lines: Vec<Line>,
+}
+
+impl Plane {
+    /// The markup as entries name it: id and version.
+    pub(crate) fn markup_version(&self) -> Option<String> {
+        self.markup.as_ref().zip(self.markup_version).map(|(id, version)| format!("{id}@{version}"))
+    }
 }
 
 /// Money that the provider or gateway reported: evidence.
@@ -148,6 +191,7 @@ pub struct Entry {
     pub environment: Option<String>,
     pub customer: Option<String>,
     pub project: Option<String>,
+    pub cost_center: Option<String>,
     pub end_user: Option<String>,
     pub workflow: Option<String>,
     pub tags: BTreeMap<String, String>,
@@ -190,6 +234,13 @@ pub struct Entry {
     pub charge: String,
     pub cost_avoided: String,
     pub currency: Option<String>,
+    pub charge_currency: Option<String>,
+    /// How the list cost was made; null where it is the cost.
+    pub list: Option<Plane>,
+    /// How the charge was made; null where it is the cost.
+    pub charging: Option<Plane>,
+    /// Position of the command log whose prices and registries made the entry.
+    pub book: u64,
     pub reported_cost: Option<ReportedCost>,
 }
 
@@ -213,6 +264,7 @@ impl EntryRow {
     /// The entry as it is shown.
     pub(crate) fn shown(self) -> Result<Entry, Problem> {
         let lines = self.lines();
+        let (list, charging) = (self.list(), self.charging());
         let quantities = sums(lines.iter().map(|line| (line.unit.as_str(), line.quantity.as_str())))?;
         let quantities_avoided = sums(
             self.avoided_unit_names
@@ -239,6 +291,7 @@ impl EntryRow {
             environment: text(self.owner_environment),
             customer: text(self.owner_customer),
             project: text(self.owner_project),
+            cost_center: text(self.owner_cost_center),
             end_user: text(self.end_user),
             workflow: text(self.owner_workflow),
             tags: self.tag_names.into_iter().zip(self.tag_values).collect(),
@@ -281,6 +334,10 @@ impl EntryRow {
             charge: self.charge_text,
             cost_avoided: self.cost_avoided_text,
             currency: text(self.currency_code),
+            charge_currency: text(self.charge_currency_code),
+            list,
+            charging,
+            book: self.book_position,
             reported_cost: text(self.reported_amount).map(|amount| ReportedCost {
                 amount,
                 currency: text(self.reported_currency_code),
@@ -305,17 +362,58 @@ impl EntryRow {
         fixed.chain(rest).collect()
     }
 
+    fn list(&self) -> Option<Plane> {
+        let row = Some(&self.list_row_id).filter(|row| !row.is_empty())?;
+        let matched_by = text(self.list_matched_by_name.clone());
+        let lines = self.list_line_texts.iter().map(plane_line).collect();
+        Some(Plane { model_row: Some(row.clone()), matched_by, markup: None, markup_version: None, lines })
+    }
+
+    fn charging(&self) -> Option<Plane> {
+        let model_row = text(self.charge_row_id.clone());
+        let markup = self.markup_version.rsplit_once('@');
+        if model_row.is_none() && markup.is_none() {
+            return None;
+        }
+        Some(Plane {
+            model_row,
+            matched_by: text(self.charge_matched_by_name.clone()),
+            markup: markup.map(|(id, _)| id.to_owned()),
+            markup_version: markup.and_then(|(_, version)| version.parse().ok()),
+            lines: self.charge_line_texts.iter().map(plane_line).collect(),
+        })
+    }
+
     fn line(&self, unit: &str, quantity: &str, price: &str, amount: &str) -> Line {
-        let unpriced = self.unpriced_unit_names.iter().any(|name| name == unit);
         let basis = self.basis_unit_names.iter().position(|name| name == unit);
         let basis = basis.and_then(|index| self.basis_names.get(index)).map_or("own", String::as_str);
+        let unpriced = basis.starts_with(UNPRICED);
         Line {
             unit: unit.to_owned(),
             quantity: quantity.to_owned(),
             unit_price: (!unpriced).then(|| price.to_owned()),
             amount: (!unpriced).then(|| amount.to_owned()),
-            price_basis: if unpriced { "unpriced" } else { basis }.to_owned(),
+            price_basis: if unpriced { UNPRICED } else { basis }.to_owned(),
+            condition: None,
+            arithmetic: None,
         }
+    }
+}
+
+/// How a basis begins that says that there is no price.
+const UNPRICED: &str = "unpriced";
+
+fn plane_line((unit, quantity, price, amount, basis, condition): &LineTexts) -> Line {
+    let unpriced = basis.starts_with(UNPRICED);
+    let arithmetic = price.strip_prefix("= ").map(str::to_owned);
+    Line {
+        unit: unit.clone(),
+        quantity: quantity.clone(),
+        unit_price: Some(price).filter(|_| !unpriced && arithmetic.is_none()).cloned(),
+        amount: (!unpriced).then(|| amount.clone()),
+        price_basis: if unpriced { UNPRICED } else { basis }.to_owned(),
+        condition: text(condition.clone()),
+        arithmetic,
     }
 }
 

@@ -128,7 +128,7 @@ pub struct SpendRow {
     pub quantities: Option<BTreeMap<String, String>>,
     /// The total of the measure, a decimal.
     pub amount: String,
-    /// ISO 4217 code; null where the entries have no price and hence no currency.
+    /// ISO 4217 code of the measure: of the charge, or of the cost; null where the entries have neither.
     pub currency: Option<String>,
     /// Whether this is all that is not among the groups of `top`; its group has no values.
     #[serde(default, rename = "other", skip_serializing_if = "std::ops::Not::not")]
@@ -239,6 +239,11 @@ impl Question {
         let period = Period::take(&mut parameters, now)?;
         let interval = parameters.choice("interval", INTERVALS)?;
         let measure = parameters.choice("measure", MEASURES)?.unwrap_or(Measure::Charge);
+        let (mut group_by, mut filters) = (group_by, filters);
+        if measure == Measure::Charge {
+            let dimensions = filters.iter_mut().map(|filter| &mut filter.dimension).chain(&mut group_by);
+            dimensions.for_each(Dimension::of_charge);
+        }
         let quantities = parameters.choice("quantities", YES_OR_NO)?.unwrap_or(true);
         let top = parameters.count("top", TOP_MAX)?;
         let compare = parameters.choice("compare", COMPARISONS)?;
@@ -330,6 +335,23 @@ impl Measure {
             Self::Charge => "charge",
             Self::Cost => "cost",
             Self::ListCost => "list_cost",
+        }
+    }
+
+    /// The column of its currency.
+    pub(crate) const fn currency(self) -> &'static str {
+        match self {
+            Self::Charge => "charge_currency",
+            Self::Cost | Self::ListCost => "currency",
+        }
+    }
+
+    /// Whether an entry has lines of this measure apart from those of the cost, as SQL, and the column of them.
+    pub(crate) const fn plane(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Charge => ("charge_row != '' OR markup != ''", "charge_lines"),
+            Self::ListCost => ("list_row != ''", "list_lines"),
+            Self::Cost => ("false", "list_lines"),
         }
     }
 }

@@ -187,8 +187,11 @@ fn segments(bounds: &Bounds, question: &Question) -> (String, Conditions) {
                 .slot("bucket", &bucket_sql(segment.source, bounds_value.as_deref()))
                 .slot("groups", &groups)
                 .slot("measure", question.measure.column())
+                .slot("currency", question.measure.currency())
                 .slot("time", &segment.time_sql());
             if of_lines {
+                let (is_apart, plane_lines) = question.measure.plane();
+                let statement = statement.slot("is_apart", is_apart).slot("plane_lines", plane_lines);
                 lines_slots(statement, by_unit, &unit_condition)
             } else {
                 quantity_slots(statement, question.quantities)

@@ -35,7 +35,8 @@ async fn the_proof_shows_every_attempt_line_and_where_it_came_from() -> Result<(
                    "model": "search", "input_uncached_tokens": 0, "output_text_tokens": 0,
                    "line_units": ["web_search_calls", "images"], "line_quantities": ["1", "2"],
                    "line_prices": ["10 per 1000", ""], "line_amounts": ["0.01", "0"], "unpriced": 1,
-                   "unpriced_units": ["images"], "list_cost": "0.01", "cost": "0.01", "charge": "0.01"}),
+                   "unpriced_units": ["images"], "basis_units": ["images"],
+                   "bases": ["unpriced:no_price"], "list_cost": "0.01", "cost": "0.01", "charge": "0.01"}),
         ])
         .await?;
     let proof = world.get("/v1/requests/req").await?;
@@ -77,7 +78,7 @@ async fn the_proof_shows_every_attempt_line_and_where_it_came_from() -> Result<(
     assert_eq!(second["invoice"], "open period 2026-11");
     assert_eq!(
         proof["totals"],
-        json!([{"currency": "USD", "list_cost": "40.01", "cost": "40.01", "charge": "40.01"}])
+        json!([{"currency": "USD", "charge_currency": "USD", "list_cost": "40.01", "cost": "40.01", "charge": "40.01"}])
     );
     assert_eq!(proof["corrections"], json!([]));
     assert_eq!(proof["unpriced"], json!({"entries": 1, "units": {"images": 1}}));

@@ -6,6 +6,7 @@ mod changes;
 mod engine_process;
 mod entries;
 mod http;
+mod registries;
 mod spend;
 mod tenancy;
 mod world;

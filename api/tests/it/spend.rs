@@ -425,3 +425,69 @@ async fn totals_as_csv_have_a_column_for_each_unit_and_are_safe_in_a_spreadsheet
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn each_measure_is_summed_from_its_own_plane_in_its_own_currency() -> Result<()> {
+    let world = World::new().await?;
+    let line = |unit: &str, quantity: &str, price: &str, amount: &str, basis: &str| json!({"unit": unit, "quantity": quantity, "price": price, "amount": amount, "basis": basis, "condition": ""});
+    // Entry 1: cost 10 × 2 + 5 × 4 = 40 on every plane. Entry 2: the same at cost, list 10 × 3 + 5 × 6 = 60, and a
+    // charge of 22 for input, 18 for output and 1 for the request, in euros.
+    world
+        .post(&[
+            json!({}),
+            json!({
+                "list_cost": "60", "charge": "41", "charge_currency": "EUR", "list_row": "public", "markup": "acme@1",
+                "list_lines": [line("input_uncached_tokens", "10", "3", "30", "own"),
+                               line("output_text_tokens", "5", "6", "30", "own")],
+                "charge_lines": [line("input_uncached_tokens", "10", "2.2", "22", "usage"),
+                                 line("output_text_tokens", "5", "3.6", "18", "usage"),
+                                 line("requests", "1", "1", "1", "per_request")]
+            }),
+        ])
+        .await?;
+    let sums = async |query: &str| -> Result<Vec<String>> {
+        let answer = world.get(&format!("/v1/spend?{NOVEMBER}&{query}")).await?;
+        let rows = answer["rows"].as_array().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or("none").to_owned();
+        Ok(rows
+            .map(|row| {
+                let group: Vec<String> =
+                    row["group"].as_object().into_iter().flatten().map(|(_, value)| text(value)).collect();
+                format!(
+                    "{}{} {}",
+                    group.iter().map(|value| format!("{value}: ")).collect::<String>(),
+                    text(&row["amount"]),
+                    text(&row["currency"])
+                )
+            })
+            .collect())
+    };
+    assert_eq!(sums("measure=cost").await?, ["80 USD"]);
+    assert_eq!(sums("measure=list_cost").await?, ["100 USD"]);
+    assert_eq!(sums("").await?, ["41 EUR", "40 USD"]);
+    assert_eq!(sums("group_by=currency").await?, ["EUR: 41 EUR", "USD: 40 USD"]);
+    assert_eq!(sums("group_by=currency&measure=cost").await?, ["USD: 80 USD"]);
+    assert_eq!(sums("currency=EUR").await?, ["41 EUR"]);
+    assert_eq!(
+        sums("group_by=unit&measure=list_cost").await?,
+        ["input_uncached_tokens: 50 USD", "output_text_tokens: 50 USD"]
+    );
+    assert_eq!(
+        sums("group_by=unit").await?,
+        [
+            "input_uncached_tokens: 22 EUR",
+            "input_uncached_tokens: 20 USD",
+            "output_text_tokens: 18 EUR",
+            "output_text_tokens: 20 USD",
+            "requests: 1 EUR"
+        ]
+    );
+    let answer = world.get(&format!("/v1/spend?{NOVEMBER}&unit=input_uncached_tokens")).await?;
+    assert_eq!(column(&answer, "amount"), ["22", "20"]);
+    assert_eq!(
+        answer["rows"][0]["quantities"],
+        json!({"input_uncached_tokens": "10"}),
+        "what was used, once"
+    );
+    Ok(())
+}

@@ -12,6 +12,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use schemas::command::{Command, Envelope};
 use schemas::log::{self, COMMANDS_TOPIC, Log, NewRecord, Position, USAGE_TOPIC};
+use schemas::queries;
+use schemas::registries::{Change, Stored, apply};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
@@ -270,17 +272,22 @@ impl Worker {
     /// Carries out the command of one record.
     async fn carry_out(&self, offset: u64, record: &NewRecord) -> Result<()> {
         let envelope = Envelope::parse(record.value.as_deref().unwrap_or_default())?;
-        let refuses = self.refuses.load(Ordering::SeqCst);
-        let outcome = if refuses { "refused" } else { "applied" };
-        if !refuses {
-            self.apply(offset, Command::from_parts(&envelope.name, &envelope.body)?).await?;
+        let (mut refusal, mut result) = (None, String::new());
+        if self.refuses.load(Ordering::SeqCst) {
+            refusal = Some("the price book has changed".to_owned());
+        } else {
+            match self.apply(offset, Command::from_parts(&envelope.name, &envelope.body)?).await? {
+                Ok(text) => result = text,
+                Err(detail) => refusal = Some(detail),
+            }
         }
+        let outcome = if refusal.is_some() { "refused" } else { "applied" };
         let row = json!({
             "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": 0,
             "command_id": envelope.command_id, "name": envelope.name, "actor": envelope.actor,
             "log_time": "2026-11-10 12:00:00.000", "recorded_at": "2026-11-10 12:00:00.000",
             "part": envelope.part, "parts": envelope.parts, "body": envelope.body, "outcome": outcome,
-            "detail": if refuses { "the price book has changed" } else { "" }, "result": "",
+            "detail": refusal.unwrap_or_default(), "result": result,
         });
         insert(&self.client, "commands", &[row]).await?;
         let progress = json!({
@@ -291,7 +298,52 @@ impl Worker {
         insert_rows(&self.client, "progress", &[progress]).await
     }
 
-    async fn apply(&self, offset: u64, command: Command) -> Result<()> {
+    /// What a command does: the worker's result, or why it refuses.
+    async fn apply(&self, offset: u64, command: Command) -> Result<Result<String, String>> {
+        match command {
+            Command::SetMarkups(set) => return self.set(offset, &set.rows).await,
+            Command::SetAccounts(set) => return self.set(offset, &set.rows).await,
+            Command::SetOwners(set) => return self.set(offset, &set.rows).await,
+            other => self.apply_plain(offset, other).await?,
+        }
+        Ok(Ok(String::new()))
+    }
+
+    async fn set<C: Change>(&self, offset: u64, changes: &[C]) -> Result<Result<String, String>> {
+        let query = queries::REGISTRY_ALL.text().replace("{{table}}", C::TABLE);
+        let stored: Vec<Stored> = self.client.query(&query).fetch_all().await?;
+        // Ten minutes before all that the test's worker says of time.
+        let outcome = match apply(&stored, changes, ledger::event::Millis(1_794_312_000_000)) {
+            Ok(outcome) => outcome,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let time = |millis: i64| {
+            jiff::Timestamp::from_millisecond(millis).unwrap().strftime("%F %T%.3f").to_string()
+        };
+        let rows = (0_u64..).zip(&outcome.set).map(|(ordinal, set)| {
+            json!({
+                "topic": COMMANDS_TOPIC, "partition": 0, "offset": offset, "ordinal": ordinal, "id": set.id,
+                "kind": set.kind, "version": set.version, "effective_from": set.effective_from.map(|from| time(from.0)),
+                "known_from": "2026-11-10 12:00:00.000", "ended": u8::from(set.is_ended), "customer": set.customer,
+                "team": set.team, "body": set.body,
+            })
+        });
+        let rows: Vec<Value> = rows.collect();
+        if !rows.is_empty() {
+            insert(&self.client, C::TABLE, &rows).await?;
+        }
+        let shown: Vec<Value> = outcome
+            .set
+            .iter()
+            .map(|set| {
+                json!({"id": set.id, "kind": set.kind, "version": set.version,
+                       "effective_from_ms": set.effective_from.map(|from| from.0)})
+            })
+            .collect();
+        Ok(Ok(json!({"set": shown, "unchanged": outcome.unchanged}).to_string()))
+    }
+
+    async fn apply_plain(&self, offset: u64, command: Command) -> Result<()> {
         match command {
             Command::MintToken(mint) => {
                 let row = json!({
@@ -350,6 +402,7 @@ impl Worker {
                 });
                 insert(&self.client, "model_rows", &rows.collect::<Result<Vec<_>>>()?).await
             }
+            Command::SetMarkups(_) | Command::SetAccounts(_) | Command::SetOwners(_) => Ok(()),
         }
     }
 }

@@ -30,6 +30,7 @@ impl CommandMaker {
         let shown = outcome.set.iter().map(|set| {
             serde_json::json!({
                 "id": set.id,
+                "kind": set.kind,
                 "version": set.version,
                 "effective_from_ms": set.effective_from.map(|from| from.0),
             })

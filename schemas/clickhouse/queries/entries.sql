@@ -8,7 +8,7 @@ SELECT
     toString(topic) AS origin_topic, partition AS origin_partition, offset AS origin_offset, ordinal AS origin_ordinal,
     toString(key) AS owner_key, toString(team) AS owner_team, toString(app) AS owner_app,
     toString(environment) AS owner_environment, toString(customer) AS owner_customer,
-    toString(project) AS owner_project, end_user, toString(workflow) AS owner_workflow,
+    toString(project) AS owner_project, toString(cost_center) AS owner_cost_center, end_user, toString(workflow) AS owner_workflow,
     CAST(mapKeys(tags), 'Array(String)') AS tag_names, mapValues(tags) AS tag_values,
     toString(endpoint_family) AS endpoint_family_name, toString(provider) AS provider_name,
     toString(provider_account) AS provider_account_name, toString(model) AS model_name, toString(alias) AS alias_name,
@@ -20,7 +20,16 @@ SELECT
     attempts, requests, unpriced,
     CAST(unpriced_units, 'Array(String)') AS unpriced_unit_names, CAST(flags, 'Array(String)') AS flag_names,
     toString(model_row) AS model_row_id, toString(matched_by) AS matched_by_name, toString(conditions) AS conditions_text,
-    toString(currency) AS currency_code,
+    toString(currency) AS currency_code, toString(charge_currency) AS charge_currency_code, book AS book_position,
+    toString(list_row) AS list_row_id, toString(list_matched_by) AS list_matched_by_name,
+    toString(charge_row) AS charge_row_id, toString(charge_matched_by) AS charge_matched_by_name,
+    toString(markup) AS markup_version,
+    arrayMap(
+        line -> (toString(line.1), toString(line.2), line.3, toString(line.4), toString(line.5), toString(line.6)),
+        list_lines) AS list_line_texts,
+    arrayMap(
+        line -> (toString(line.1), toString(line.2), line.3, toString(line.4), toString(line.5), toString(line.6)),
+        charge_lines) AS charge_line_texts,
     [
         input_uncached_tokens, input_cache_read_tokens, input_cache_write_tokens, input_cache_write_5m_tokens,
         input_cache_write_1h_tokens, output_text_tokens, output_reasoning_tokens

@@ -3,7 +3,7 @@
 SELECT
     {{bucket}} AS bucket,
     {{groups}} AS groups,
-    toString(currency) AS currency_code,
+    toString({{currency}}) AS currency_code,
     sum(requests) AS requests_sum,
     sum(attempts) AS attempts_sum,
     {{fixed}} AS fixed_sums,

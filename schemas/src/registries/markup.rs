@@ -137,7 +137,11 @@ impl MarkupText {
         Target { scope: self.scope.to_domain(), provider: self.provider.clone(), model: self.model.clone() }
     }
 
-    fn markup(&self) -> Result<Markup, String> {
+    /// The markup of the domain.
+    ///
+    /// # Errors
+    /// Says in words which field cannot be what it is.
+    pub fn markup(&self) -> Result<Markup, String> {
         let base = match &self.base {
             None => Base::Cost,
             Some(name) => {
@@ -187,6 +191,8 @@ impl Change for MarkupText {
     }
 
     fn kept(&self) -> Result<Self, String> {
+        self.target().check().map_err(|error| error.to_string())?;
+        self.markup()?.check().map_err(|error| error.to_string())?;
         Ok(Self { effective_from: None, based_on: None, ..self.clone() })
     }
 
