@@ -54,8 +54,6 @@ queries! {
     INVOICE_UNPRICED: Bounded = "invoice_unpriced";
     /// Closed invoices.
     INVOICES: Bounded = "invoices";
-    /// The versions of a registry.
-    REGISTRY_ROWS: Open = "registry_rows";
     /// Every month that is closed.
     INVOICE_CLOSES: Open = "invoice_closes";
     /// How far each partition is posted.

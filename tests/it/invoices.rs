@@ -26,13 +26,14 @@ fn event(id: &str, customer: &str, at: &str, input: u64, output: u64) -> String 
     .to_string()
 }
 
-/// Waits until the service has as many attempts of all times.
-fn wait_for_attempts(embedded: &Embedded, attempts: u64) {
-    wait::until("the events in the ledger", PATIENCE, || {
-        let spend = embedded.get("/v1/spend?from=2026-01-01&to=2027-01-01&quantities=false");
-        let rows = spend["rows"].as_array().cloned().unwrap_or_default();
-        let sum: u64 = rows.iter().filter_map(|row| row["attempts"].as_u64()).sum();
-        Ok((sum == attempts).then_some(()))
+/// Waits until the batches of so many events are closed: only then are they on an invoice.
+fn wait_for_events(embedded: &Embedded, events: u64) {
+    wait::until("the events in closed batches", PATIENCE, || {
+        let audit = embedded.get("/v1/audit");
+        let partitions = audit["partitions"].as_array().cloned().unwrap_or_default();
+        let usage = partitions.iter().filter(|partition| partition["topic"] == "usage.events");
+        let received: u64 = usage.filter_map(|partition| partition["received"].as_u64()).sum();
+        Ok((received == events).then_some(()))
     })
     .unwrap();
 }
@@ -70,7 +71,7 @@ fn a_month_closes_once_and_what_comes_later_is_an_adjustment_of_the_next() {
         event("s6", "zen", "2026-10-31T18:29:59.999Z", 5_000, 0),
     ];
     embedded.send(&[events.join("\n")], |_| ());
-    wait_for_attempts(&embedded, 6);
+    wait_for_events(&embedded, 6);
     wait_until_complete(&embedded);
 
     // An open invoice is what a close would make: 4000 × 2 + 500 × 8 dollars a million = 0.008 + 0.004.
@@ -109,7 +110,7 @@ fn a_month_closes_once_and_what_comes_later_is_an_adjustment_of_the_next() {
         event("l2", "acme", "2026-09-15T12:00:00Z", 0, 250),
     ];
     embedded.send(&[late.join("\n")], |_| ());
-    wait_for_attempts(&embedded, 8);
+    wait_for_events(&embedded, 8);
     assert_eq!(close(&embedded, &october), (200, closed));
     let path = format!("/v1/invoices/{}", first["id"].as_str().unwrap());
     let shown = embedded.get(&path);
@@ -172,7 +173,7 @@ fn a_close_lists_what_speaks_against_it_and_a_customer_and_a_team_of_one_name_ar
     assert_eq!(embedded.call(Method::POST, "/v1/accounts", &rows).0, 200);
     let unpriced = event("u1", "twin", "2026-10-05T00:00:00Z", 10, 0).replace("\"small\"", "\"unknown\"");
     embedded.send(&[[event("u2", "twin", "2026-10-05T00:00:00Z", 1_000, 0), unpriced].join("\n")], |_| ());
-    wait_for_attempts(&embedded, 2);
+    wait_for_events(&embedded, 2);
     wait_until_complete(&embedded);
     let (status, problem) = close(&embedded, &json!({"account": "twin", "period": "2026-10"}));
     assert_eq!((status, &problem["parameter"]), (400, &json!("kind")), "{problem}");

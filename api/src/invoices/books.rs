@@ -6,15 +6,14 @@ use clickhouse::Row;
 use ledger::account::{Account, Accounts, Kind};
 use ledger::invoice::Month;
 use schemas::invoices::{Cut, Months};
-use schemas::log::COMMANDS_TOPIC;
 use schemas::queries;
 use schemas::registries::{self, AccountText, Change, Stored};
 use serde::Deserialize;
 
 use super::months;
-use crate::bounds::{Bounds, Value, Values};
+use crate::bounds::{Bounds, Values};
 use crate::error::Problem;
-use crate::store::Store;
+use crate::store::{Statement, Store};
 
 /// Accounts and closes as of now.
 pub(super) struct Books {
@@ -44,11 +43,8 @@ struct Position {
 
 impl Books {
     pub(super) async fn read(store: &Store) -> Result<Self, Problem> {
-        let values = Values::default()
-            .with("table", Value::Text(AccountText::TABLE.to_owned()))
-            .with("topic", Value::Text(COMMANDS_TOPIC.to_owned()))
-            .with("through", Value::Unsigned(u64::MAX));
-        let stored: Vec<Stored> = store.open(queries::REGISTRY_ROWS, values).await?;
+        let table = |statement: Statement| statement.slot("table", AccountText::TABLE);
+        let stored: Vec<Stored> = store.open_with(queries::REGISTRY_ALL, Values::default(), table).await?;
         let accounts =
             registries::read::<AccountText>(&stored).map_err(|error| unreadable(&error.to_string()))?;
         let mut ids: Vec<(Kind, String)> =
