@@ -1,6 +1,7 @@
 //! Which rows a caller may see, and the conditions of a query over them. Conditions can be made from bounds only,
 //! and the store runs a query over customers' rows only with conditions: a handler cannot forget a token's limits.
 
+use ledger::account::Kind;
 use schemas::caller::Caller;
 use serde::Serialize;
 
@@ -20,6 +21,25 @@ impl Bounds {
     /// The bounds of what the service does on its own account and shows to nobody: none.
     pub(crate) fn of_service() -> Self {
         Self { customers: Vec::new(), teams: Vec::new() }
+    }
+}
+
+impl Bounds {
+    /// No bounds: for questions of the service itself.
+    pub(crate) const fn none() -> Self {
+        Self { customers: Vec::new(), teams: Vec::new() }
+    }
+
+    /// Whether an account's invoices are the token's to see. An invoice is of the whole customer or team, so a token
+    /// that is bound to customers and to teams, which sees what is of both, sees none.
+    pub(crate) fn sees_account(&self, kind: Kind, id: &str) -> bool {
+        let names = |names: &[String]| names.iter().any(|name| name == id);
+        match (self.customers.is_empty(), self.teams.is_empty()) {
+            (true, true) => true,
+            (false, true) => kind == Kind::Customer && names(&self.customers),
+            (true, false) => kind == Kind::Team && names(&self.teams),
+            (false, false) => false,
+        }
     }
 }
 
@@ -84,6 +104,21 @@ impl Conditions {
                 terms.push(format!("{column} IN {}", values.bind_texts(names)));
             }
         }
+        Self { terms, values }
+    }
+
+    /// The conditions of these bounds over a table of accounts, which has the columns `kind` and `account`.
+    pub(crate) fn of_accounts(bounds: &Bounds) -> Self {
+        let mut values = Values::default();
+        let of = |kind: &str, names: &[String], values: &mut Values| {
+            format!("kind = '{kind}' AND account IN {}", values.bind_texts(names))
+        };
+        let terms = match (bounds.customers.is_empty(), bounds.teams.is_empty()) {
+            (true, true) => Vec::new(),
+            (false, true) => vec![of("customer", &bounds.customers, &mut values)],
+            (true, false) => vec![of("team", &bounds.teams, &mut values)],
+            (false, false) => vec!["false".to_owned()],
+        };
         Self { terms, values }
     }
 

@@ -170,6 +170,20 @@ impl Client {
         self.send(self.call(Method::POST, "/v1/tokens").json(token)).await
     }
 
+    /// Mints a token in the place of another, which works on for so many hours.
+    ///
+    /// # Errors
+    /// Where the API cannot be reached or refuses; also where there is no such token.
+    pub async fn rotate(
+        &self,
+        id: &str,
+        overlap_hours: u32,
+        expires_at: Option<&str>,
+    ) -> Result<Minted, Error> {
+        let body = json!({ "overlap_hours": overlap_hours, "expires_at": expires_at });
+        self.send(self.call(Method::POST, &format!("/v1/tokens/{}/rotate", segment(id))).json(&body)).await
+    }
+
     /// Revokes a token.
     ///
     /// # Errors

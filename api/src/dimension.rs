@@ -147,10 +147,15 @@ pub(crate) fn names() -> impl Iterator<Item = String> {
     COLUMNS.iter().map(|column| column.name.to_owned()).chain([format!("{TAG}<name>")])
 }
 
-/// The values that a dimension may have; any of them, where there are several. `*` stands for any text.
+/// What a parameter's name ends with where its values are the ones to leave out: `team!=search`.
+const NOT: char = '!';
+
+/// The values that a dimension may have; any of them, where there are several. `*` stands for any text. Negated,
+/// the values that it may not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) dimension: Dimension,
+    is_negated: bool,
     values: Vec<String>,
 }
 
@@ -159,7 +164,10 @@ impl Filter {
     pub(crate) fn take_all(parameters: &mut Parameters) -> Result<Vec<Self>, Problem> {
         let mut names: Vec<String> = parameters
             .names()
-            .filter(|name| name.starts_with(TAG) || COLUMNS.iter().any(|column| column.name == *name))
+            .filter(|name| {
+                let dimension = name.strip_suffix(NOT).unwrap_or(name);
+                dimension.starts_with(TAG) || COLUMNS.iter().any(|column| column.name == dimension)
+            })
             .map(str::to_owned)
             .collect();
         names.sort_unstable();
@@ -168,7 +176,8 @@ impl Filter {
     }
 
     fn take(name: &str, parameters: &mut Parameters) -> Result<Self, Problem> {
-        let dimension = Dimension::parse(name, name)?;
+        let negated = name.strip_suffix(NOT);
+        let dimension = Dimension::parse(name, negated.unwrap_or(name))?;
         let values = parameters.all(name);
         if values.len() > FILTER_VALUES_MAX {
             return Err(Problem::parameter(
@@ -176,7 +185,7 @@ impl Filter {
                 format!("`{name}` names more than {FILTER_VALUES_MAX} values"),
             ));
         }
-        Ok(Self { dimension, values })
+        Ok(Self { dimension, is_negated: negated.is_some(), values })
     }
 
     /// Adds the filter to the conditions; a filter of lines is [`Filter::lines_sql`] instead.
@@ -204,7 +213,8 @@ impl Filter {
         for pattern in patterns {
             terms.push(format!("{expression} LIKE {}", values.bind_text(&like(&pattern))));
         }
-        format!("({})", terms.join(" OR "))
+        let not = if self.is_negated { "NOT " } else { "" };
+        format!("{not}({})", terms.join(" OR "))
     }
 }
 
@@ -257,6 +267,20 @@ mod tests {
             "(model IN {v0:Array(String)} OR model LIKE {v1:String}) AND (team IN {v2:Array(String)})"
         );
         assert_eq!(like("100%_a\\*"), "100\\%\\_a\\\\%");
+    }
+
+    #[test]
+    fn a_name_that_ends_with_an_exclamation_mark_leaves_its_values_out() {
+        let mut conditions = conditions();
+        for filter in filters("team!=a&team!=b&model=gpt-*&model!=gpt-4*&tag:env!=dev").unwrap() {
+            filter.add_to(&mut conditions);
+        }
+        assert_eq!(
+            conditions.sql(),
+            "(model LIKE {v0:String}) AND NOT (model LIKE {v1:String}) \
+             AND NOT (tags[{v2:String}] IN {v3:Array(String)}) AND NOT (team IN {v4:Array(String)})"
+        );
+        assert!(filters("colour!=x").is_err());
     }
 
     #[test]

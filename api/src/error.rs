@@ -34,6 +34,10 @@ pub struct Problem {
     /// What the parameter may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<String>,
+    /// What speaks against it, by account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub blockers: Option<Box<serde_json::Value>>,
 }
 
 /// A reason on the wire: its name.
@@ -72,6 +76,7 @@ impl Problem {
             reason: None,
             parameter: None,
             allowed: Vec::new(),
+            blockers: None,
         }
     }
 

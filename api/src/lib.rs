@@ -6,9 +6,11 @@
 
 mod router;
 
+mod audit_log;
 mod auth;
 mod body;
 mod bounds;
+mod csv;
 mod cursor;
 mod dimension;
 mod error;
@@ -19,6 +21,7 @@ mod units;
 
 mod completeness;
 mod entries;
+mod invoices;
 pub mod quarantine;
 mod requests;
 mod spend;
@@ -120,6 +123,7 @@ pub mod answers {
     pub use crate::entries::row::{Entry, Line, Origin, Plane, ReportedCost};
     pub use crate::error::Problem;
     pub use crate::health::{Dependency, Health, Readiness};
+    pub use crate::invoices::{Closed, Invoice, Invoices};
     pub use crate::models::changes::{
         Comparison, Money, OtherDifference, PriceDifference, RowChange, Touches, UnitPrice,
     };

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::router::Service;
@@ -33,6 +35,11 @@ use crate::router::Service;
         crate::tokens::list,
         crate::tokens::mint,
         crate::tokens::revoke,
+        crate::tokens::rotate,
+        crate::audit_log::list,
+        crate::invoices::list,
+        crate::invoices::one,
+        crate::invoices::close,
         crate::operations::operation,
         crate::audit::audit,
         crate::audit::audit_and_reverse,
@@ -69,7 +76,34 @@ pub(crate) fn describe(merged: Option<utoipa::openapi::OpenApi>) -> utoipa::open
     if let Some(merged) = merged {
         description.merge(merged);
     }
+    for item in description.paths.paths.values_mut() {
+        operations(item).into_iter().flatten().for_each(describe_problems);
+    }
     description
+}
+
+fn operations(item: &mut PathItem) -> [Option<&mut Operation>; 5] {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete].map(Option::as_mut)
+}
+
+/// Every call answers with the same document where it fails, so it is described here and not call by call.
+fn describe_problems(operation: &mut Operation) {
+    let is_secured = operation.security.is_some();
+    let mut add = |status: &str, what: &str| {
+        let responses = &mut operation.responses.responses;
+        responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(what)));
+    };
+    add("400", "A parameter or the body is not valid; `parameter` names it");
+    add("default", "A problem document of RFC 9457, which names what is wrong and the remedy");
+    if is_secured {
+        add("401", "No token, or one that is revoked or expired");
+        add("403", "The token's scopes or bounds do not allow it");
+    }
+}
+
+fn problem(what: &str) -> Response {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(what).content("application/problem+json", content).build()
 }
 
 #[cfg(test)]
@@ -98,6 +132,8 @@ mod tests {
             "/v1/quarantine/discard",
             "/v1/tokens",
             "/v1/tokens/{id}",
+            "/v1/tokens/{id}/rotate",
+            "/v1/audit-log",
             "/v1/operations/{id}",
             "/v1/audit",
             "/healthz",
@@ -108,5 +144,21 @@ mod tests {
             assert!(json["paths"][path].is_object(), "{path}");
         }
         assert_eq!(json["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    }
+
+    #[test]
+    fn every_call_says_that_it_fails_with_a_problem_document() {
+        let json = serde_json::to_value(describe(None)).unwrap();
+        for (path, item) in json["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let other = &operation["responses"]["default"]["content"];
+                assert!(other["application/problem+json"].is_object(), "{method} {path}");
+                assert_eq!(
+                    operation["responses"]["401"].is_object(),
+                    operation["security"].is_array(),
+                    "{method} {path}"
+                );
+            }
+        }
     }
 }

@@ -62,9 +62,14 @@ impl Parameters {
 
     /// Takes `limit`: 1 to `max`, `default` where absent.
     pub(crate) fn limit(&mut self, default: u64, max: u64) -> Result<u64, Problem> {
-        let Some(text) = self.one("limit")? else { return Ok(default) };
-        text.parse().ok().filter(|limit| (1..=max).contains(limit)).ok_or_else(|| {
-            Problem::parameter("limit", format!("`limit` cannot be `{text}`"))
+        Ok(self.count("limit", max)?.unwrap_or(default))
+    }
+
+    /// Takes a whole number from 1 to `max`.
+    pub(crate) fn count(&mut self, name: &str, max: u64) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.one(name)? else { return Ok(None) };
+        text.parse().ok().filter(|count| (1..=max).contains(count)).map(Some).ok_or_else(|| {
+            Problem::parameter(name, format!("`{name}` cannot be `{text}`"))
                 .allowed([format!("a whole number from 1 to {max}")])
         })
     }

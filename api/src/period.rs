@@ -103,6 +103,45 @@ impl Period {
         }
     }
 
+    /// The period of the same length that ends where this one begins: as many local months or days before, where
+    /// this one is whole months or days; else as many milliseconds.
+    pub(crate) fn previous(&self) -> Result<Self, Problem> {
+        let (from, to) = (local(self.from, &self.zone)?, local(self.to, &self.zone)?);
+        let months = self.whole_months()?;
+        let is_midnight = |instant: i64, date: Date| Ok::<_, Problem>(midnight(date, &self.zone)? == instant);
+        let start = if let Some(months) = months {
+            let date = from.date().checked_sub(months.months()).map_err(|_| out_of_range("from"))?;
+            midnight(date, &self.zone)?
+        } else if is_midnight(self.from, from.date())? && is_midnight(self.to, to.date())? {
+            let days = from.date().until(to.date()).map_err(|_| out_of_range("from"))?.get_days();
+            let date = from.date().checked_sub(days.days()).map_err(|_| out_of_range("from"))?;
+            midnight(date, &self.zone)?
+        } else {
+            self.from.saturating_sub(self.to.saturating_sub(self.from))
+        };
+        Ok(Self { from: start, to: self.from, zone: self.zone.clone() })
+    }
+
+    /// How many local months the period is, where it is whole ones.
+    fn whole_months(&self) -> Result<Option<i32>, Problem> {
+        let mut months = 0;
+        let mut end = self.from;
+        if month_of(self.from, &self.zone)? != self.from {
+            return Ok(None);
+        }
+        while end < self.to {
+            end = month_after(end, &self.zone)?;
+            months += 1;
+        }
+        Ok((end == self.to).then_some(months))
+    }
+
+    /// From the start of this period to the end of that one, in two buckets.
+    pub(crate) fn followed_by(&self, next: &Self) -> (Self, Buckets) {
+        let whole = Self { from: self.from, to: next.to, zone: self.zone.clone() };
+        (whole, Buckets { starts: vec![self.from, next.from], end: next.to })
+    }
+
     fn first_start(&self, interval: Interval) -> Result<i64, Problem> {
         let local = local(self.from, &self.zone)?;
         match interval {
@@ -245,6 +284,28 @@ mod tests {
         assert_eq!(shown("from=2026-10-05"), pair("2026-10-05T00:00:00Z", "2026-12-01T00:00:00Z"));
         assert_eq!(shown("to=2026-10-01"), pair("2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z"));
         assert_eq!(shown("from=2027-02-03"), pair("2027-02-03T00:00:00Z", "2027-03-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn the_period_before_is_as_many_months_or_days_or_milliseconds_long() {
+        let before = |query: &str| {
+            let before = period(query).unwrap().previous().unwrap();
+            (rfc3339(before.from), rfc3339(before.to))
+        };
+        assert_eq!(before(""), pair("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z"));
+        // A quarter of 90 days after one of 92, in a zone whose clocks changed in between.
+        assert_eq!(
+            before("from=2026-01-01&to=2026-04-01&tz=Europe/Berlin"),
+            pair("2025-09-30T22:00:00Z", "2025-12-31T23:00:00Z")
+        );
+        assert_eq!(
+            before("from=2026-03-29&to=2026-03-31&tz=Europe/Berlin"),
+            pair("2026-03-26T23:00:00Z", "2026-03-28T23:00:00Z")
+        );
+        assert_eq!(
+            before("from=2026-11-24T09:15:00Z&to=2026-11-24T10:00:00Z"),
+            pair("2026-11-24T08:30:00Z", "2026-11-24T09:15:00Z")
+        );
     }
 
     #[test]

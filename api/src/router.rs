@@ -25,8 +25,8 @@ use crate::metrics::{Metrics, observe};
 use crate::quarantine::replay::Chores;
 use crate::store::{Limits, Store};
 use crate::{
-    Api, audit, body, entries, health, metrics, models, openapi, operations, quarantine, registries,
-    requests, spend, tokens,
+    Api, audit, audit_log, body, entries, health, invoices, metrics, models, openapi, operations, quarantine,
+    registries, requests, spend, tokens,
 };
 
 /// Bytes of a plain error text that become the detail of a problem.
@@ -86,6 +86,8 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         .route("/v1/requests/{request_id}", get(requests::request))
         .route("/v1/entries", get(entries::entries))
         .route("/v1/models", get(models::list))
+        .route("/v1/invoices", get(invoices::list))
+        .route("/v1/invoices/{id}", get(invoices::one))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/markups", get(registries::markups::list))
         .route("/v1/accounts", get(registries::accounts::list))
@@ -104,7 +106,10 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         .route("/v1/owners", post(registries::owners::set))
         .route("/v1/tokens", get(tokens::list).post(tokens::mint))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/tokens/{id}/rotate", post(tokens::rotate))
         .route("/v1/operations/{id}", get(operations::operation))
+        .route("/v1/invoices/close", post(invoices::close))
+        .route("/v1/audit-log", get(audit_log::list))
         .route("/v1/audit", get(audit::audit).post(audit::audit_and_reverse));
     let open = Router::new()
         .route("/healthz", get(health::healthz))

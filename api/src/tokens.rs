@@ -1,4 +1,4 @@
-//! `/v1/tokens`: mints, lists and revokes API tokens. A token's text is made here from 32 random bytes and shown
+//! `/v1/tokens`: mints, lists, rotates and revokes API tokens. A token's text is made here from 32 random bytes and shown
 //! once; what goes to the log and the store is its SHA-256.
 
 use axum::Json;
@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use schemas::caller::Scope;
-use schemas::command::{Command, MintToken, RevokeToken};
+use schemas::caller::{Caller, Scope};
+use schemas::command::{Command, MintToken, RevokeToken, RotateToken};
 use schemas::queries;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +24,9 @@ use crate::router::Service;
 
 const NAME_CHARS_MAX: usize = 128;
 const BOUND_MAX: usize = 1_000;
+const OVERLAP_HOURS_DEFAULT: u32 = 24;
+const OVERLAP_HOURS_MAX: u32 = 720;
+const HOUR_MS: i64 = 3_600_000;
 
 /// Answer of `GET /v1/tokens`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -74,7 +77,20 @@ pub(crate) struct Minting {
     expires_at: Option<String>,
 }
 
-/// Answer of `POST /v1/tokens`.
+/// Body of `POST /v1/tokens/{id}/rotate`.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// Hours for which the old token works on, 0 to 720; 24 by default.
+    #[serde(default)]
+    #[schema(maximum = 720)]
+    overlap_hours: Option<u32>,
+    /// When the new one stops working, an instant with its offset; never by default.
+    #[serde(default)]
+    expires_at: Option<String>,
+}
+
+/// Answer of `POST /v1/tokens` and `POST /v1/tokens/{id}/rotate`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Minted {
     /// Public id.
@@ -124,22 +140,67 @@ pub(crate) async fn mint(
 ) -> Result<(StatusCode, Json<Minted>), Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
     let expires_at = minting.check(Timestamp::now())?;
+    let minted = |token_id, secret_hash| {
+        Command::MintToken(MintToken {
+            token_id,
+            name: minting.name,
+            secret_hash,
+            scopes: minting.scopes,
+            customers: minting.customers,
+            teams: minting.teams,
+            expires_at,
+        })
+    };
+    put_into_force(&service, &caller, minted).await
+}
+
+/// Makes a token's id and text, sends the command that `minted` makes of the id and the text's hash, and shows the
+/// text.
+async fn put_into_force(
+    service: &Service,
+    caller: &Caller,
+    minted: impl FnOnce(String, String) -> Command,
+) -> Result<(StatusCode, Json<Minted>), Problem> {
     let token_id = commands::new_id("")?;
     let token = format!("{PREFIX}{token_id}_{}", secret()?);
-    let command = Command::MintToken(MintToken {
-        token_id: token_id.clone(),
-        name: minting.name,
-        secret_hash: digest(&token),
-        scopes: minting.scopes,
-        customers: minting.customers,
-        teams: minting.teams,
-        expires_at,
-    });
-    let operation = commands::change(&service, &caller, &command, Reach::Tables).await?;
+    let command = minted(token_id.clone(), digest(&token));
+    let operation = commands::change(service, caller, &command, Reach::Tables).await?;
     service.tokens.forget().await;
     let applied = operation.state == commands::State::Applied;
     let status = if applied { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     Ok((status, Json(Minted { id: token_id, token, operation: operation.id, applied })))
+}
+
+/// Mints a token with the name, scopes and bounds of another, which works on for a while, so that whoever uses it can
+/// change over without a gap.
+#[utoipa::path(
+    post, path = "/v1/tokens/{id}/rotate", tag = "tokens", request_body = Rotation,
+    params(("id" = String, Path, description = "Public id of the token to replace")),
+    responses((status = 201, body = Minted), (status = 202, body = Minted), (status = 404, body = crate::error::Problem, content_type = "application/problem+json")),
+    security(("token" = []))
+)]
+pub(crate) async fn rotate(
+    State(service): State<Service>,
+    Unbound(caller): Unbound,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+    Body(rotation): Body<Rotation>,
+) -> Result<(StatusCode, Json<Minted>), Problem> {
+    Parameters::parse(&uri)?.finish([""; 0])?;
+    let now = Timestamp::now();
+    let old_expires_at = rotation.old_expires_at(now)?;
+    let expires_at = rotation.expires_at.as_deref().map(|text| expiry(text, now)).transpose()?;
+    known(&service, &id).await?;
+    let minted = |token_id: String, secret_hash| {
+        Command::RotateToken(RotateToken {
+            token_id: id,
+            new_token_id: token_id,
+            secret_hash,
+            old_expires_at,
+            expires_at,
+        })
+    };
+    put_into_force(&service, &caller, minted).await
 }
 
 /// Revokes a token; it stops working within seconds.
@@ -156,16 +217,35 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Revoked>), Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
-    let rows: Vec<TokenRow> = service.store.open(queries::TOKENS, Values::default()).await?;
-    if !rows.iter().any(|row| row.token_id == id) {
-        return Err(Problem::not_found("token of that id"));
-    }
+    known(&service, &id).await?;
     let command = Command::RevokeToken(RevokeToken { token_id: id.clone() });
     let operation = commands::change(&service, &caller, &command, Reach::Tables).await?;
     service.tokens.forget().await;
     let applied = operation.state == commands::State::Applied;
     let status = if applied { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(Revoked { id, operation: operation.id, applied })))
+}
+
+/// Whether there is such a token.
+async fn known(service: &Service, id: &str) -> Result<(), Problem> {
+    let rows: Vec<TokenRow> = service.store.open(queries::TOKENS, Values::default()).await?;
+    if rows.iter().any(|row| row.token_id == id) {
+        Ok(())
+    } else {
+        Err(Problem::not_found("token of that id"))
+    }
+}
+
+impl Rotation {
+    /// When the old token stops working, in milliseconds since 1970.
+    fn old_expires_at(&self, now: Timestamp) -> Result<i64, Problem> {
+        let hours = self.overlap_hours.unwrap_or(OVERLAP_HOURS_DEFAULT);
+        if hours > OVERLAP_HOURS_MAX {
+            let detail = format!("`overlap_hours` is at most {OVERLAP_HOURS_MAX}, which is 30 days");
+            return Err(Problem::parameter("overlap_hours", detail));
+        }
+        Ok(now.as_millisecond().saturating_add(i64::from(hours) * HOUR_MS))
+    }
 }
 
 impl Minting {

@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// Dimensions to group by, up to four, such as team,model or tag:feature
     #[arg(long, env = "TOLLBOOK_GROUP_BY", value_delimiter = ',', value_name = "DIMENSIONS")]
     group_by: Vec<String>,
-    /// Only what has that value, such as team=search-core or model=gpt-*; may be repeated
+    /// Only what has that value, such as team=search-core or model=gpt-*, or has it not: team!=ads; may be repeated
     #[arg(long = "where", env = "TOLLBOOK_WHERE", value_parser = filter, value_name = "DIMENSION=VALUE")]
     filters: Vec<Filter>,
     /// Start of the period, a date in --tz or an instant; by default the start of the current month
@@ -166,6 +166,8 @@ mod tests {
             quantities: None,
             amount: amount.into(),
             currency: Some("USD".into()),
+            is_other: false,
+            previous: None,
         }
     }
 

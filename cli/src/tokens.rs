@@ -1,4 +1,4 @@
-//! `tollbook tokens`: mint, list and revoke API tokens.
+//! `tollbook tokens`: mint, list, rotate and revoke API tokens.
 
 use ::api::client::NewToken;
 use clap::{Args, Subcommand};
@@ -36,6 +36,17 @@ enum Command {
     },
     /// List all tokens, without their texts
     List,
+    /// Mint a token in the place of another, which works on for a while
+    Rotate {
+        /// Public id of the token to replace
+        id: String,
+        /// Hours for which the old token works on
+        #[arg(long, default_value_t = 24)]
+        overlap_hours: u32,
+        /// When the new one stops working, such as 2027-01-31T00:00:00Z
+        #[arg(long)]
+        expires_at: Option<String>,
+    },
     /// Revoke a token; it stops working within seconds
     Revoke {
         /// Public id of the token
@@ -53,6 +64,10 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             print(&service.runtime.block_on(client.mint(&token))?)
         }
         Command::List => print(&service.runtime.block_on(client.tokens())?),
+        Command::Rotate { id, overlap_hours, expires_at } => {
+            let rotated = client.rotate(&id, overlap_hours, expires_at.as_deref());
+            print(&service.runtime.block_on(rotated)?)
+        }
         Command::Revoke { id } => print(&service.runtime.block_on(client.revoke(&id))?),
     }
 }

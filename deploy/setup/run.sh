@@ -5,7 +5,7 @@
 #
 #   deploy/setup/run.sh engine     enough to build and run Tollbook, and for the demo
 #   deploy/setup/run.sh kafka      a real broker, for the tests
-#   deploy/setup/run.sh clients    ClickHouse clients of other languages, for the engine's tests
+#   deploy/setup/run.sh clients    foreign ClickHouse clients and checkers of the API, for the tests
 #   deploy/setup/run.sh all        the three
 set -euo pipefail
 

@@ -23,4 +23,6 @@ pub mod entry;
 pub mod planes;
 pub mod reject;
 
+pub mod invoice;
+
 pub mod rollup;

@@ -276,6 +276,17 @@ impl Amount {
         Self::from_raw(if negative { -size } else { size }).ok_or(Error::Overflow)
     }
 
+    /// The nearest amount with that many decimals, a half to the even one: the rounding of an invoice line to its
+    /// currency. More than 18 decimals change nothing; `None` beyond 38 digits.
+    #[must_use]
+    pub fn round_to(self, decimals: u8) -> Option<Self> {
+        let Some(dropped) = AMOUNT_SCALE.checked_sub(decimals) else { return Some(self) };
+        let step = 10_u128.pow(u32::from(dropped));
+        let size = round_half_even(self.0.unsigned_abs(), step)?.checked_mul(step)?;
+        let size = i128::try_from(size).ok()?;
+        Self::from_raw(if self.0.is_negative() { -size } else { size })
+    }
+
     /// Reads a decimal number.
     ///
     /// # Errors

@@ -3,9 +3,11 @@
 
 mod quarantine;
 mod repair;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::invoices::{Accepted, Cut};
 use crate::log::NewRecord;
 use crate::registries::{AccountText, MarkupText, OwnerText};
 
@@ -23,6 +25,10 @@ pub enum Command {
     PublishPrices(PublishPrices),
     /// Mints an API token.
     MintToken(MintToken),
+    /// Closes a month of some accounts.
+    CloseMonth(CloseMonth),
+    /// Puts a new API token into the place of another, which works on for a while.
+    RotateToken(RotateToken),
     /// Revokes an API token.
     RevokeToken(RevokeToken),
     /// Records a repair that was made offline.
@@ -92,6 +98,43 @@ pub struct MintToken {
     /// Teams the token is bound to; empty where it is not bound to teams.
     pub teams: Vec<String>,
     /// When it stops working, in milliseconds since 1970; `None` for never.
+    pub expires_at: Option<i64>,
+}
+
+/// Body of [`Command::CloseMonth`]. Whether the month may be closed was judged before, against the entries before the
+/// cut, which never change; only that months close in order and once is judged when the command is carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseMonth {
+    /// `customer` or `team`.
+    pub kind: String,
+    /// Ids of the accounts.
+    pub accounts: Vec<String>,
+    /// The month, `YYYY-MM`, in each account's own time zone.
+    pub period: String,
+    /// Entries at positions before it are on the invoice.
+    pub cut: Cut,
+    /// What is closed over although it is not as it should be, by account; those that are not named are as they should.
+    pub accepted: BTreeMap<String, Vec<Accepted>>,
+    /// Why it is closed over that.
+    pub reason: Option<String>,
+    /// The log time up to which everything was in the ledger, as RFC 3339.
+    pub complete_through: Option<String>,
+}
+
+/// Body of [`Command::RotateToken`]. The new token has the name, scopes and bounds of the old one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateToken {
+    /// Public id of the token that is replaced.
+    pub token_id: String,
+    /// Public id of the one that replaces it.
+    pub new_token_id: String,
+    /// SHA-256 of the new token's text, in hexadecimal.
+    pub secret_hash: String,
+    /// When the old one stops working, in milliseconds since 1970; it does so sooner where it was to anyway.
+    pub old_expires_at: i64,
+    /// When the new one stops working; `None` for never.
     pub expires_at: Option<i64>,
 }
 
@@ -184,6 +227,8 @@ impl Command {
         match self {
             Self::PublishPrices(_) => "publish_prices",
             Self::MintToken(_) => "mint_token",
+            Self::CloseMonth(_) => "close_month",
+            Self::RotateToken(_) => "rotate_token",
             Self::RevokeToken(_) => "revoke_token",
             Self::RecordRepair(_) => "record_repair",
             Self::ResolveQuarantine(_) => "resolve_quarantine",
@@ -203,6 +248,8 @@ impl Command {
         let body = match self {
             Self::PublishPrices(body) => serde_json::to_string(body)?,
             Self::MintToken(body) => serde_json::to_string(body)?,
+            Self::CloseMonth(body) => serde_json::to_string(body)?,
+            Self::RotateToken(body) => serde_json::to_string(body)?,
             Self::RevokeToken(body) => serde_json::to_string(body)?,
             Self::RecordRepair(body) => serde_json::to_string(body)?,
             Self::ResolveQuarantine(body) => serde_json::to_string(body)?,
@@ -242,6 +289,8 @@ impl Command {
         Ok(match name {
             "publish_prices" => Self::PublishPrices(serde_json::from_str(body)?),
             "mint_token" => Self::MintToken(serde_json::from_str(body)?),
+            "close_month" => Self::CloseMonth(serde_json::from_str(body)?),
+            "rotate_token" => Self::RotateToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
             "reverse_repeats" => Self::ReverseRepeats(serde_json::from_str(body)?),
             "set_markups" => Self::SetMarkups(serde_json::from_str(body)?),

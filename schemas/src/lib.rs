@@ -7,6 +7,7 @@ pub mod command;
 pub mod digest;
 pub mod entries;
 pub mod event;
+pub mod invoices;
 pub mod judge;
 pub mod log;
 pub mod migrate;

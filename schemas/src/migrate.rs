@@ -21,10 +21,11 @@ const MIGRATIONS: &[(u32, &str, &str)] = &[
     (13, "batches_digests", include_str!("../clickhouse/0013_batches_digests.sql")),
     (14, "repairs", include_str!("../clickhouse/0014_repairs.sql")),
     (15, "quarantine_resolutions", include_str!("../clickhouse/0015_quarantine_resolutions.sql")),
+    (16, "invoices", include_str!("../clickhouse/0016_invoices.sql")),
 ];
 
 /// Schema version that this build of Tollbook works with.
-pub const VERSION: u32 = 15;
+pub const VERSION: u32 = 16;
 
 /// What an answer says where the database itself is not there yet.
 const NO_DATABASE: &str = "UNKNOWN_DATABASE";

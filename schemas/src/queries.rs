@@ -42,8 +42,30 @@ macro_rules! queries {
 }
 
 queries! {
+    /// Who changed what.
+    AUDIT_LOG: Open = "audit_log";
+    /// What entries come to by the lines of invoices.
+    INVOICE_SUMS: Bounded = "invoice_sums";
+    /// Whether an entry is on an invoice; a condition of the others.
+    INVOICE_MEMBERSHIP: Open = "invoice_membership";
+    /// What the entries of an invoice come to by a dimension.
+    INVOICE_SUBTOTALS: Bounded = "invoice_subtotals";
+    /// Entries without a full price that would be on invoices.
+    INVOICE_UNPRICED: Bounded = "invoice_unpriced";
+    /// Closed invoices.
+    INVOICES: Bounded = "invoices";
+    /// Every month that is closed.
+    INVOICE_CLOSES: Open = "invoice_closes";
+    /// How far each partition is posted.
+    POSITIONS: Open = "positions";
+    /// The first entry of some accounts before an instant.
+    INVOICE_FIRST_ENTRIES: Bounded = "invoice_first_entries";
+    /// The last closed month of some accounts.
+    INVOICES_CLOSED: Open = "invoices_closed";
     /// Totals over segments.
     SPEND: Bounded = "spend";
+    /// The groups with the largest amounts, over the segments of [`SPEND`].
+    SPEND_TOP: Bounded = "spend_top";
     /// One segment of [`SPEND`]: whole entries.
     SPEND_SEGMENT: Bounded = "spend_segment";
     /// One segment of [`SPEND`]: entries taken apart into lines.

@@ -10,6 +10,7 @@ use futures::stream::{self, Stream};
 
 use super::Selection;
 use super::row::{Entry, EntryRow, Plane, Position};
+use crate::csv::{self, records, safe};
 use crate::error::Problem;
 use crate::store::Store;
 use crate::units::FIXED;
@@ -98,7 +99,7 @@ pub(super) async fn ndjson(store: Store, selection: Selection) -> Result<Respons
 pub(super) async fn csv(store: Store, selection: Selection) -> Result<Response, Problem> {
     let names = COLUMNS.iter().copied().chain(FIXED).chain(["other_quantities"]);
     let head = records([names.map(str::to_owned).collect()]).map_err(|error| failed(&error))?;
-    stream(store, selection, "text/csv; charset=utf-8", head, |entries| {
+    stream(store, selection, csv::MEDIA_TYPE, head, |entries| {
         records(entries.iter().map(cells).collect::<Vec<_>>())
     })
     .await
@@ -151,14 +152,6 @@ fn chunk(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|problem| io::Error::other(problem.detail))?;
     Ok((write(&entries)?, after))
-}
-
-fn records(rows: impl IntoIterator<Item = Vec<String>>) -> io::Result<Bytes> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    for row in rows {
-        writer.write_record(&row)?;
-    }
-    writer.into_inner().map(Bytes::from).map_err(|error| io::Error::other(error.to_string()))
 }
 
 fn failed(error: &io::Error) -> Problem {
@@ -247,34 +240,4 @@ fn cells(entry: &Entry) -> Vec<String> {
 
 fn json<K: serde::Serialize, V: serde::Serialize>(map: &std::collections::BTreeMap<K, V>) -> String {
     if map.is_empty() { String::new() } else { serde_json::to_string(map).unwrap_or_default() }
-}
-
-/// A text that a spreadsheet does not take for a formula: one that begins like a formula gets an apostrophe before
-/// it. Numbers never pass through here, so a negative amount stays a number.
-fn safe(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_that_begins_like_a_formula_is_made_harmless_and_others_are_not_touched() {
-        for text in ["=1+1", "+1", "-1", "@sum", "\tx", "\rx"] {
-            assert_eq!(safe(text), format!("'{text}"));
-        }
-        assert_eq!(safe("gpt-5 = best"), "gpt-5 = best");
-    }
-
-    #[test]
-    fn commas_quotes_and_line_breaks_are_quoted() {
-        let row = ["a,b", "c\"d", "e\nf", "g"].map(str::to_owned).to_vec();
-        let bytes = records([row]).unwrap();
-        assert_eq!(bytes, &b"\"a,b\",\"c\"\"d\",\"e\nf\",g\r\n"[..]);
-    }
 }

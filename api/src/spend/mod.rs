@@ -1,12 +1,14 @@
 //! `GET /v1/spend`: totals of a period by groups and buckets, with how complete they are and what has no price.
 //! Currencies are never added up.
 
+mod csv;
 mod plan;
 mod query;
 
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use schemas::caller::Caller;
 use serde::{Deserialize, Serialize};
@@ -14,18 +16,22 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 use crate::auth::Authenticated;
-use crate::bounds::Bounds;
+use crate::bounds::{Bounds, Value, Values};
 use crate::completeness;
 use crate::cursor;
-use crate::dimension::{self, Dimension, Filter};
+use crate::dimension::{self, Dimension, Filter, Kept};
 use crate::error::Problem;
 use crate::parameters::Parameters;
-use crate::period::{Buckets, INTERVALS, Interval, Period, rfc3339};
+use crate::period::{Buckets, INTERVALS, Interval, Period, QUARTER_MS, rfc3339};
 use crate::router::Service;
 pub(crate) use plan::entries_sql;
 
 /// Dimensions that one question may group by.
 const GROUPS_MAX: usize = 4;
+/// Rows that a CSV has at most; it has no pages.
+const CSV_ROWS_MAX: u64 = 1_000_000;
+/// Groups that `top` may ask for.
+const TOP_MAX: u64 = 1_000;
 /// Rows of a page unless `limit` says otherwise, and at most.
 const ROWS_DEFAULT: u64 = 1_000;
 const ROWS_MAX: u64 = 10_000;
@@ -40,6 +46,15 @@ pub(crate) enum Measure {
 
 const MEASURES: &[(&str, Measure)] =
     &[("charge", Measure::Charge), ("cost", Measure::Cost), ("list_cost", Measure::ListCost)];
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Csv,
+}
+
+const FORMATS: &[(&str, Format)] = &[("json", Format::Json), ("csv", Format::Csv)];
+const COMPARISONS: &[(&str, ())] = &[("previous", ())];
 const YES_OR_NO: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 /// A spend question, parsed.
@@ -52,8 +67,27 @@ pub(crate) struct Question {
     pub(crate) filters: Vec<Filter>,
     pub(crate) measure: Measure,
     pub(crate) quantities: bool,
+    /// Only so many groups of each currency by themselves, the rest as one.
+    pub(crate) top: Option<u64>,
+    pub(crate) compared: Option<Compared>,
+    pub(crate) format: Format,
     pub(crate) limit: u64,
     pub(crate) after: Option<Position>,
+}
+
+/// The period together with the one before it, in two buckets.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    whole: Period,
+    buckets: Buckets,
+    /// Where the period itself begins, in seconds since 1970.
+    begins: i64,
+}
+
+impl Compared {
+    fn before_sql(&self, values: &mut Values) -> String {
+        format!("bucket < {}", values.bind("Int64", Value::Int(self.begins)))
+    }
 }
 
 /// The last row of a page: bucket, group values, currency.
@@ -96,6 +130,29 @@ pub struct SpendRow {
     pub amount: String,
     /// ISO 4217 code of the measure: of the charge, or of the cost; null where the entries have neither.
     pub currency: Option<String>,
+    /// Whether this is all that is not among the groups of `top`; its group has no values.
+    #[serde(default, rename = "other", skip_serializing_if = "std::ops::Not::not")]
+    pub is_other: bool,
+    /// The same group in the period before, where `compare` asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// Totals of a group in the period before.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Previous {
+    /// Start of the period before.
+    #[schema(format = DateTime)]
+    pub from: String,
+    /// Its end, where the period itself begins.
+    #[schema(format = DateTime)]
+    pub to: String,
+    /// First attempts.
+    pub requests: i64,
+    /// All attempts.
+    pub attempts: i64,
+    /// The total of the measure, a decimal.
+    pub amount: String,
 }
 
 /// What of a period has no price.
@@ -107,7 +164,8 @@ pub struct Unpriced {
     pub units: BTreeMap<String, i64>,
 }
 
-/// Totals of a period by groups and buckets.
+/// Totals of a period by groups and buckets. Every dimension is also a filter: `team=a&team=b` keeps either, `model=gpt-*` what
+/// begins so, `team!=a` leaves it out.
 #[utoipa::path(
     get, path = "/v1/spend", tag = "reading",
     params(
@@ -118,20 +176,33 @@ pub struct Unpriced {
         ("tz" = Option<String>, Query, description = "IANA time zone of dates and intervals; UTC by default"),
         ("measure" = Option<String>, Query, description = "charge (default), cost or list_cost"),
         ("quantities" = Option<bool>, Query, description = "false leaves the quantities out"),
+        ("top" = Option<u64>, Query, description = "Only so many groups of each currency, those with the largest amounts; the rest is one row with `other`. Not by unit"),
+        ("compare" = Option<String>, Query, description = "previous: each row also has the period before, as many months, days or milliseconds long; not with `interval`"),
+        ("format" = Option<String>, Query, description = "json (default), or csv: all rows, no pages"),
         ("limit" = Option<u64>, Query, description = "Rows of a page, 1 to 10000; 1000 by default"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, body = Spend), (status = 400, body = crate::error::Problem, content_type = "application/problem+json")),
+    responses((status = 200, content((Spend = "application/json"), (String = "text/csv"))), (status = 400, body = crate::error::Problem, content_type = "application/problem+json")),
     security(("token" = []))
 )]
 pub(crate) async fn spend(
     State(service): State<Service>,
     Authenticated(caller): Authenticated,
     OriginalUri(uri): OriginalUri,
-) -> Result<Json<Spend>, Problem> {
+) -> Result<Response, Problem> {
     let pages = cursor::Question::of(&caller, uri.path(), uri.query());
     let question = Question::parse(&uri, &pages, Timestamp::now())?;
-    answer(&service, &caller, &question, &pages).await.map(Json)
+    let spend = answer(&service, &caller, &question, &pages).await?;
+    match question.format {
+        Format::Json => Ok(Json(spend).into_response()),
+        Format::Csv if spend.next_cursor.is_some() => Err(Problem::parameter(
+            "format",
+            format!(
+                "the answer has more than {CSV_ROWS_MAX} rows; shorten the period or ask for fewer groups"
+            ),
+        )),
+        Format::Csv => csv::response(&question, &spend.rows),
+    }
 }
 
 async fn answer(
@@ -174,13 +245,69 @@ impl Question {
             dimensions.for_each(Dimension::of_charge);
         }
         let quantities = parameters.choice("quantities", YES_OR_NO)?.unwrap_or(true);
-        let limit = parameters.limit(ROWS_DEFAULT, ROWS_MAX)?;
-        let after = parameters.one("cursor")?.map(|cursor| pages.position(&cursor)).transpose()?;
-        let own = ["group_by", "interval", "from", "to", "tz", "measure", "quantities", "limit", "cursor"];
-        parameters.finish(own.into_iter().map(str::to_owned).chain(dimension::names()))?;
+        let top = parameters.count("top", TOP_MAX)?;
+        let compare = parameters.choice("compare", COMPARISONS)?;
+        let format = parameters.choice("format", FORMATS)?.unwrap_or(Format::Json);
+        let known = KNOWN.iter().map(|name| (*name).to_owned()).chain(dimension::names());
+        let (limit, after) = match format {
+            Format::Json => (
+                parameters.limit(ROWS_DEFAULT, ROWS_MAX)?,
+                parameters.one("cursor")?.map(|cursor| pages.position(&cursor)).transpose()?,
+            ),
+            Format::Csv => (CSV_ROWS_MAX, None),
+        };
+        parameters.finish(known)?;
+        if top.is_some() && (group_by.is_empty() || group_by.iter().any(|one| one.kept() == Kept::InLines)) {
+            return Err(Problem::parameter(
+                "top",
+                "`top` needs `group_by`, and not by unit: an entry has several units",
+            ));
+        }
         let buckets = interval.map(|interval| period.buckets(interval)).transpose()?;
-        Ok(Self { period, interval, buckets, group_by, filters, measure, quantities, limit, after })
+        let compared = compare.map(|()| compared(&period, interval)).transpose()?;
+        Ok(Self {
+            period,
+            interval,
+            buckets,
+            group_by,
+            filters,
+            measure,
+            quantities,
+            top,
+            compared,
+            format,
+            limit,
+            after,
+        })
     }
+}
+
+/// The parameters besides the dimensions.
+const KNOWN: &[&str] = &[
+    "group_by",
+    "interval",
+    "from",
+    "to",
+    "tz",
+    "measure",
+    "quantities",
+    "top",
+    "compare",
+    "format",
+    "limit",
+    "cursor",
+];
+
+/// The period and the one before it. Their border has to be one that the store can tell by quarter hours.
+fn compared(period: &Period, interval: Option<Interval>) -> Result<Compared, Problem> {
+    if interval.is_some() {
+        return Err(Problem::parameter("compare", "`compare` and `interval` exclude each other; ask twice"));
+    }
+    if period.from % QUARTER_MS != 0 {
+        return Err(Problem::parameter("from", "with `compare`, the period begins at a quarter hour"));
+    }
+    let (whole, buckets) = period.previous()?.followed_by(period);
+    Ok(Compared { whole, buckets, begins: period.from / 1000 })
 }
 
 fn group_by(parameters: &mut Parameters) -> Result<Vec<Dimension>, Problem> {
@@ -261,6 +388,14 @@ mod tests {
             ("limit=0", "limit"),
             ("limit=10001", "limit"),
             ("cursor=abc", "cursor"),
+            ("top=5", "top"),
+            ("top=0&group_by=team", "top"),
+            ("top=5&group_by=unit", "top"),
+            ("compare=last", "compare"),
+            ("compare=previous&interval=day", "compare"),
+            ("compare=previous&from=2026-11-24T09:07:00Z", "from"),
+            ("format=csv&cursor=abc", "cursor"),
+            ("format=xml", "format"),
             ("from=", "from"),
             ("colour=red", "colour"),
             ("team=", "team"),

@@ -5,25 +5,33 @@ use schemas::queries;
 use serde::Deserialize;
 
 use super::plan::{Segment, Source, plan};
-use super::{Position, Question, SpendRow, Unpriced};
+use super::{Position, Previous, Question, SpendRow, Unpriced};
 use crate::bounds::{Bounds, Conditions, Value, Values};
 use crate::dimension::{Filter, Kept};
 use crate::error::Problem;
-use crate::period::rfc3339;
+use crate::period::{Buckets, Period, rfc3339};
 use crate::store::{Statement, Store};
 use crate::units::{self, FIXED};
 
 /// One row of totals as the store answers it.
 #[derive(Debug, Row, Deserialize)]
 pub(crate) struct Total {
-    bucket: i64,
-    groups: Vec<String>,
+    shown_bucket: i64,
+    shown_groups: Vec<String>,
     currency_code: String,
     requests_total: i64,
     attempts_total: i64,
     units: Vec<String>,
     quantities: Vec<String>,
     amount_total: String,
+    requests_before: i64,
+    attempts_before: i64,
+    amount_before: String,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct Largest {
+    group_key: String,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -44,12 +52,30 @@ pub(super) async fn totals(
     question: &Question,
 ) -> Result<Vec<Total>, Problem> {
     let (segments, mut conditions) = segments(bounds, question);
+    let before = question.compared.as_ref().map(|compared| compared.before_sql(&mut conditions.values));
+    let before = before.as_deref().unwrap_or("false");
+    let mut groups = "groups".to_owned();
+    if let Some(top) = question.top {
+        let mut ranked = conditions.clone();
+        ranked.values = ranked.values.with("top", Value::Unsigned(top));
+        let largest: Vec<Largest> = store
+            .bounded(queries::SPEND_TOP, ranked, |statement| {
+                statement.slot("segments", &segments).slot("before", before)
+            })
+            .await?;
+        let keys: Vec<String> = largest.into_iter().map(|group| group.group_key).collect();
+        let keys = conditions.values.bind_texts(&keys);
+        groups = format!("if(has({keys}, toString((groups, currency_code))), groups, [])");
+    }
     let after = after_sql(question.after.as_ref(), &mut conditions.values);
     conditions.values = conditions.values.with("limit", Value::Unsigned(question.limit.saturating_add(1)));
     store
         .bounded(queries::SPEND, conditions, |statement| {
             statement
                 .slot("segments", &segments)
+                .slot("bucket", if question.compared.is_some() { "toInt64(0)" } else { "bucket" })
+                .slot("groups", &groups)
+                .slot("before", before)
                 .slot("after", &after)
                 .slot("fixed_units", &units::fixed_sql())
         })
@@ -63,7 +89,7 @@ pub(super) async fn unpriced(
     question: &Question,
 ) -> Result<Option<Unpriced>, Problem> {
     let conditions = filtered(bounds, question);
-    let segments = planned(question)
+    let segments = planned(question, &question.period, question.buckets.as_ref())
         .iter()
         .map(|segment| {
             Statement::bounded(queries::SPEND_UNPRICED_SEGMENT, &conditions).slot("time", &segment.time_sql())
@@ -91,11 +117,11 @@ pub(super) async fn unpriced(
 
 impl Total {
     pub(super) fn position(&self) -> Position {
-        (self.bucket, self.groups.clone(), self.currency_code.clone())
+        (self.shown_bucket, self.shown_groups.clone(), self.currency_code.clone())
     }
 
     pub(super) fn shown(self, question: &Question) -> SpendRow {
-        let from = self.bucket.saturating_mul(1000);
+        let from = self.shown_bucket.saturating_mul(1000);
         let (from, to) = match &question.buckets {
             None => (question.period.from, question.period.to),
             Some(buckets) => {
@@ -103,12 +129,21 @@ impl Total {
                 (from, buckets.starts.get(next).copied().unwrap_or(buckets.end))
             }
         };
+        // What is not among the largest groups comes as one row without values.
+        let is_other = self.shown_groups.len() < question.group_by.len();
+        let mut values = self.shown_groups.into_iter();
         let group = question
             .group_by
             .iter()
-            .zip(self.groups)
-            .map(|(dimension, value)| (dimension.name(), Some(value).filter(|value| !value.is_empty())))
+            .map(|dimension| (dimension.name(), values.next().filter(|value| !value.is_empty())))
             .collect();
+        let previous = question.compared.as_ref().map(|compared| Previous {
+            from: rfc3339(compared.whole.from),
+            to: rfc3339(question.period.from),
+            requests: self.requests_before,
+            attempts: self.attempts_before,
+            amount: self.amount_before,
+        });
         let quantities = question.quantities.then(|| units::by_name(self.units, self.quantities));
         SpendRow {
             group,
@@ -119,6 +154,8 @@ impl Total {
             quantities,
             amount: self.amount_total,
             currency: Some(self.currency_code).filter(|code| !code.is_empty()),
+            is_other,
+            previous,
         }
     }
 }
@@ -136,13 +173,18 @@ fn segments(bounds: &Bounds, question: &Question) -> (String, Conditions) {
         .join(" AND ");
     let by_unit = question.group_by.iter().any(|dimension| dimension.kept() == Kept::InLines);
     let of_lines = by_unit || !unit_filters.is_empty();
-    let bounds_value = conditions.values.bind("Array(Int64)", Value::Ints(starts(question)));
-    let text = planned(question)
+    let (period, buckets) = match &question.compared {
+        Some(compared) => (&compared.whole, Some(&compared.buckets)),
+        None => (&question.period, question.buckets.as_ref()),
+    };
+    let bounds_value =
+        buckets.map(|buckets| conditions.values.bind("Array(Int64)", Value::Ints(starts(buckets))));
+    let text = planned(question, period, buckets)
         .iter()
         .map(|segment| {
             let query = if of_lines { queries::SPEND_LINES } else { queries::SPEND_SEGMENT };
             let statement = Statement::bounded(query, &conditions)
-                .slot("bucket", &bucket_sql(question, segment.source, &bounds_value))
+                .slot("bucket", &bucket_sql(segment.source, bounds_value.as_deref()))
                 .slot("groups", &groups)
                 .slot("measure", question.measure.column())
                 .slot("currency", question.measure.currency())
@@ -169,30 +211,25 @@ fn filtered(bounds: &Bounds, question: &Question) -> Conditions {
     conditions
 }
 
-fn planned(question: &Question) -> Vec<Segment> {
+fn planned(question: &Question, period: &Period, buckets: Option<&Buckets>) -> Vec<Segment> {
     let kept: Vec<Kept> = question
         .group_by
         .iter()
         .map(crate::dimension::Dimension::kept)
         .chain(question.filters.iter().map(|filter| filter.dimension.kept()))
         .collect();
-    plan(&question.period, question.interval, question.buckets.as_ref(), &kept)
+    plan(period, question.interval, buckets, &kept)
 }
 
-fn starts(question: &Question) -> Vec<i64> {
-    question
-        .buckets
-        .as_ref()
-        .map(|buckets| buckets.starts.iter().map(|start| start / 1000).collect())
-        .unwrap_or_default()
+fn starts(buckets: &Buckets) -> Vec<i64> {
+    buckets.starts.iter().map(|start| start / 1000).collect()
 }
 
-fn bucket_sql(question: &Question, source: Source, starts: &str) -> String {
-    if question.buckets.is_some() {
-        format!("roundDown({}, {starts})", source.slot_seconds())
-    } else {
-        "toInt64(0)".to_owned()
-    }
+fn bucket_sql(source: Source, starts: Option<&str>) -> String {
+    starts.map_or_else(
+        || "toInt64(0)".to_owned(),
+        |starts| format!("roundDown({}, {starts})", source.slot_seconds()),
+    )
 }
 
 fn groups_sql(question: &Question, values: &mut Values) -> String {
@@ -244,5 +281,5 @@ fn after_sql(after: Option<&Position>, values: &mut Values) -> String {
     let bucket = values.bind("Int64", Value::Int(*bucket));
     let groups = values.bind_texts(groups);
     let currency = values.bind_text(currency);
-    format!("(bucket, groups, currency_code) > ({bucket}, {groups}, {currency})")
+    format!("(shown_bucket, shown_groups, currency_code) > ({bucket}, {groups}, {currency})")
 }

@@ -35,6 +35,75 @@ async fn a_minted_token_works_at_once_and_a_revoked_one_no_longer() -> Result<()
 }
 
 #[tokio::test]
+async fn a_rotated_token_works_beside_its_successor_until_the_overlap_ends() -> Result<()> {
+    let world = World::new().await?;
+    let old = world.token("dashboard", &["read"], &["acme"], &[]).await?;
+    let rotate =
+        |body: Value| world.call(Method::POST, "/v1/tokens/dashboard/rotate", &world.admin, Some(body));
+    let (status, minted) = rotate(json!({"overlap_hours": 1})).await?;
+    assert_eq!(status, StatusCode::CREATED, "{minted}");
+    let new = minted["token"].as_str().unwrap_or_default().to_owned();
+    for token in [&old, &new] {
+        assert_eq!(world.call(Method::GET, "/v1/spend", token, None).await?.0, StatusCode::OK);
+    }
+    let listed = world.get("/v1/tokens").await?;
+    let of =
+        |id: &Value| listed["rows"].as_array().into_iter().flatten().find(|row| row["id"] == *id).cloned();
+    let successor = of(&minted["id"]).unwrap_or_default();
+    assert_eq!(successor["customers"], json!(["acme"]), "{listed}");
+    assert_eq!(successor["expires_at"], Value::Null);
+    assert!(of(&json!("dashboard")).unwrap_or_default()["expires_at"].is_string(), "{listed}");
+    // Without an overlap, the one before ends at once.
+    let (status, last) = rotate(json!({"overlap_hours": 0})).await?;
+    assert_eq!(status, StatusCode::CREATED, "{last}");
+    assert_eq!(world.call(Method::GET, "/v1/spend", &old, None).await?.0, StatusCode::UNAUTHORIZED);
+    let (status, problem) = rotate(json!({"overlap_hours": 721})).await?;
+    assert_eq!((status, &problem["parameter"]), (StatusCode::BAD_REQUEST, &json!("overlap_hours")));
+    let path = "/v1/tokens/none/rotate";
+    let (status, _) = world.call(Method::POST, path, &world.admin, Some(json!({}))).await?;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_audit_log_has_every_change_newest_first_also_the_refused_ones() -> Result<()> {
+    let world = World::new().await?;
+    let mint = |name: &str| json!({"name": name, "scopes": ["read"]});
+    world.call(Method::POST, "/v1/tokens", &world.admin, Some(mint("first"))).await?;
+    let (_, minted) = world.call(Method::POST, "/v1/tokens", &world.admin, Some(mint("second"))).await?;
+    world.worker.refuses.store(true, Ordering::SeqCst);
+    let (status, _) = world.call(Method::POST, "/v1/tokens", &world.admin, Some(mint("third"))).await?;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let log = world.get("/v1/audit-log").await?;
+    let shown: Vec<_> = log["rows"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|row| (row["offset"].clone(), row["outcome"].clone(), row["change"]["name"].clone()))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (json!(2), json!("refused"), json!("third")),
+            (json!(1), json!("applied"), json!("second")),
+            (json!(0), json!("applied"), json!("first")),
+        ]
+    );
+    assert!(!log.to_string().contains(minted["token"].as_str().unwrap_or_default()));
+    assert_eq!(log["rows"][1]["actor"], "admin");
+    let page = world.get("/v1/audit-log?limit=1&outcome=applied&name=mint_token&actor=admin").await?;
+    assert_eq!(page["rows"][0]["change"]["name"], "second");
+    let cursor = page["next_cursor"].as_str().unwrap_or_default();
+    let path = format!("/v1/audit-log?limit=1&outcome=applied&name=mint_token&actor=admin&cursor={cursor}");
+    let page = world.get(&path).await?;
+    assert_eq!((&page["rows"][0]["change"]["name"], &page["next_cursor"]), (&json!("first"), &Value::Null));
+    let bound = world.token("bound", &["admin"], &["acme"], &[]).await?;
+    let (status, _) = world.call(Method::GET, "/v1/audit-log", &bound, None).await?;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_a_token_may_do_is_what_its_scopes_say() -> Result<()> {
     let world = World::new().await?;
     let read = world.token("reader", &["read"], &[], &[]).await?;

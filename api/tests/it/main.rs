@@ -11,4 +11,5 @@ mod models;
 mod quarantine;
 mod registries;
 mod spend;
+mod tenancy;
 mod world;

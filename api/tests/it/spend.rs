@@ -346,6 +346,87 @@ async fn whole_days_and_quarter_hours_are_read_from_the_projections() -> Result<
 }
 
 #[tokio::test]
+async fn the_largest_groups_of_each_currency_stand_alone_and_the_rest_is_one_row() -> Result<()> {
+    let world = World::new().await?;
+    let team = |team: &str, charge: &str| json!({"team": team, "charge": charge});
+    world
+        .post(&[
+            team("a", "5"),
+            team("b", "9"),
+            team("c", "7"),
+            team("d", "0.5"),
+            team("c", "3"),
+            json!({"team": "d", "currency": "EUR", "charge": "1"}),
+        ])
+        .await?;
+    // USD: c 10, b 9, a 5, d 0.5; EUR: d 1.
+    let answer = world.get(&format!("/v1/spend?{NOVEMBER}&group_by=team&top=2")).await?;
+    assert_eq!(
+        column(&answer, "group"),
+        [json!({"team": null}), json!({"team": "b"}), json!({"team": "c"}), json!({"team": "d"})]
+    );
+    assert_eq!(column(&answer, "amount"), ["5.5", "9", "10", "1"]);
+    assert_eq!(column(&answer, "currency"), ["USD", "USD", "USD", "EUR"]);
+    assert_eq!(column(&answer, "other"), [json!(true), Value::Null, Value::Null, Value::Null]);
+    assert_eq!(column(&answer, "attempts"), [2, 1, 2, 1]);
+    // What is left out is left out of the rest too.
+    let answer = world.get(&format!("/v1/spend?{NOVEMBER}&group_by=team&top=1&team!=c&currency=USD")).await?;
+    assert_eq!(column(&answer, "amount"), ["5.5", "9"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_row_has_the_period_before_beside_it_also_where_one_of_the_two_is_empty() -> Result<()> {
+    let world = World::new().await?;
+    let entry =
+        |time: &str, team: &str, charge: &str| json!({"occurred_at": time, "team": team, "charge": charge});
+    world
+        .post(&[
+            entry("2026-09-30 21:59:59.999", "a", "100"),
+            entry("2026-09-30 22:00:00.000", "a", "3"),
+            entry("2026-10-31 22:59:59.999", "b", "4"),
+            entry("2026-10-31 23:00:00.000", "a", "5"),
+            entry("2026-11-30 22:59:59.999", "c", "6"),
+            entry("2026-11-30 23:00:00.000", "a", "100"),
+        ])
+        .await?;
+    // The local November of Berlin begins an hour before UTC's, its October two hours before.
+    let answer =
+        world.get(&format!("/v1/spend?{NOVEMBER}&tz=Europe/Berlin&group_by=team&compare=previous")).await?;
+    assert_eq!(column(&answer, "group"), [json!({"team": "a"}), json!({"team": "b"}), json!({"team": "c"})]);
+    assert_eq!(column(&answer, "amount"), ["5", "0", "6"]);
+    let previous: Vec<_> = column(&answer, "previous").iter().map(|row| row["amount"].clone()).collect();
+    assert_eq!(previous, ["3", "4", "0"]);
+    assert_eq!(answer["rows"][0]["from"], "2026-10-31T23:00:00Z");
+    assert_eq!(answer["rows"][0]["previous"]["from"], "2026-09-30T22:00:00Z");
+    assert_eq!(answer["rows"][0]["previous"]["to"], "2026-10-31T23:00:00Z");
+    // Quantities are of the period itself.
+    assert_eq!(answer["rows"][1]["quantities"], json!({}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn totals_as_csv_have_a_column_for_each_unit_and_are_safe_in_a_spreadsheet() -> Result<()> {
+    let world = World::new().await?;
+    world
+        .post(&[
+            json!({"team": "=cmd|' /C calc'!A0", "charge": "12345678901234567890.000000000000000001"}),
+            json!({"team": "b", "input_uncached_tokens": 0, "output_text_tokens": 0, "line_units": ["output_images"],
+                   "line_quantities": ["2.5"], "line_prices": ["1"], "line_amounts": ["2.5"], "charge": "2.5"}),
+        ])
+        .await?;
+    let text = world.text(&format!("/v1/spend?{NOVEMBER}&group_by=team&format=csv")).await?;
+    assert_eq!(
+        text,
+        "team,from,to,requests,attempts,charge,currency,input_uncached_tokens,output_images,output_text_tokens\r\n\
+         '=cmd|' /C calc'!A0,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,1,1,\
+         12345678901234567890.000000000000000001,USD,10,0,5\r\n\
+         b,2026-11-01T00:00:00Z,2026-12-01T00:00:00Z,1,1,2.5,USD,0,2.5,0\r\n"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_measure_is_summed_from_its_own_plane_in_its_own_currency() -> Result<()> {
     let world = World::new().await?;
     let line = |unit: &str, quantity: &str, price: &str, amount: &str, basis: &str| json!({"unit": unit, "quantity": quantity, "price": price, "amount": amount, "basis": basis, "condition": ""});

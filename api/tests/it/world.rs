@@ -409,6 +409,8 @@ impl Worker {
     async fn apply_plain(&self, offset: u64, command_id: &str, command: Command) -> Result<()> {
         match command {
             Command::ReverseRepeats(_) => Ok(()),
+            // A close needs a worker that bills.
+            Command::CloseMonth(_) => Ok(()),
             Command::MintToken(mint) => {
                 let row = json!({
                     "topic": COMMANDS_TOPIC, "offset": offset, "token_id": mint.token_id, "name": mint.name,
@@ -416,6 +418,29 @@ impl Worker {
                     "teams": mint.teams,
                 });
                 insert_token(&self.client, row).await
+            }
+            Command::RotateToken(rotate) => {
+                for (id, hash, expires) in [
+                    (&rotate.new_token_id, Some(&rotate.secret_hash), rotate.expires_at),
+                    (&rotate.token_id, None, Some(rotate.old_expires_at)),
+                ] {
+                    self.client
+                        .query(
+                            "INSERT INTO api_tokens SELECT {topic:String}, 0, {offset:UInt64}, 0, {id:String}, name, \
+                             if({hash:String} = '', secret_hash, unhex({hash:String})), scopes, customers, teams, \
+                             created_at, if({expires:Int64} < 0, NULL, fromUnixTimestamp64Milli({expires:Int64})), 0, \
+                             '2200-01-01' FROM api_tokens WHERE token_id = {old:String} LIMIT 1",
+                        )
+                        .param("topic", COMMANDS_TOPIC)
+                        .param("offset", offset)
+                        .param("id", id)
+                        .param("hash", hash.map_or("", String::as_str))
+                        .param("expires", expires.unwrap_or(-1))
+                        .param("old", &rotate.token_id)
+                        .execute()
+                        .await?;
+                }
+                Ok(())
             }
             Command::RevokeToken(revoke) => {
                 self.client

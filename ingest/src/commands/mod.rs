@@ -1,6 +1,7 @@
 //! Carries out commands: one after another, each against the state that those before it left. What a command does
 //! depends on nothing else, so it does the same when it is run again after a crash.
 
+mod close;
 mod publish;
 mod registries;
 mod resolve;
@@ -12,6 +13,7 @@ use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
 use schemas::digest::Digest;
 use schemas::event::{Decoder, SchemaError};
+use schemas::invoices::Invoices;
 use schemas::resolutions::Resolutions;
 use schemas::tables::{
     Accounts, ApiTokens, CommandRow, Commands, Markups, ModelRows, Origin, Owners, Quarantine,
@@ -31,6 +33,7 @@ const TABLES: &[&str] = &[
     "owners",
     "api_tokens",
     "quarantine_resolutions",
+    "invoices",
     "entries",
     "commands",
 ];
@@ -56,6 +59,7 @@ struct Effect {
     reversals: Reversals,
     /// All rows of `entries`, also those that are held.
     entry_rows: Digest,
+    invoices: Invoices,
     detail: String,
     result: String,
 }
@@ -120,7 +124,9 @@ impl CommandMaker {
             .map_err(|error| Refusal::Refused(error.to_string()))?;
         match command {
             Command::PublishPrices(publish) => self.publish(place, &publish),
+            Command::CloseMonth(close) => self.close(place, &close),
             Command::MintToken(mint) => self.mint(place, &mint),
+            Command::RotateToken(rotate) => self.rotate(place, &rotate),
             Command::RevokeToken(revoke) => self.revoke(place, &revoke),
             Command::RecordRepair(repair) => Ok(Effect { detail: repair.to_string(), ..Effect::default() }),
             Command::ResolveQuarantine(resolve) => self.resolve(place, envelope, &resolve),
@@ -226,6 +232,7 @@ impl Maker for CommandMaker {
             Box::new(effect.tokens),
             Box::new(effect.resolutions),
             Box::new(effect.reversals),
+            Box::new(effect.invoices),
             Box::new(commands),
         ];
         Ok(Batch {

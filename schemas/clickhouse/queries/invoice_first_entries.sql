@@ -1,0 +1,10 @@
+-- The first entry of each of some accounts before an instant and before a cut: a month that has to be closed first.
+SELECT toString({{account}}) AS account_id, toUnixTimestamp64Milli(min(occurred_at)) AS first_ms
+FROM entries
+WHERE operation = 0
+    AND occurred_at < fromUnixTimestamp64Milli({before:Int64}, 'UTC')
+    AND {{account}} IN {accounts:Array(String)}
+    AND offset < {cut_nexts:Array(UInt64)}[arrayFirstIndex(
+        (name, number) -> name = topic AND number = partition, {cut_topics:Array(String)}, {cut_partitions:Array(UInt32)})]
+GROUP BY account_id
+ORDER BY account_id

@@ -1,0 +1,193 @@
+//! Months that are billed and closed, over the embedded log and the real engine: what is on an invoice, what a close
+//! waits for, and what becomes of that which comes later. Sums are done by hand beside the checks.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::wait;
+
+use crate::embedded::Embedded;
+use crate::world::PATIENCE;
+
+/// Prices of this test: input 2, output 8 dollars a million.
+fn prices() -> Value {
+    let price = |unit: &str, amount: &str| json!({"unit": unit, "amount": amount, "per": "1000000"});
+    json!({"rows": [{
+        "id": "openai/small@1", "provider": "openai", "model": "small", "currency": "USD",
+        "prices": [price("input_uncached_tokens", "2"), price("output_text_tokens", "8")],
+    }]})
+}
+
+fn event(id: &str, customer: &str, at: &str, input: u64, output: u64) -> String {
+    json!({
+        "event_id": id, "request_id": id, "occurred_at": at, "key": "k1", "team": "search", "customer": customer,
+        "endpoint_family": "openai", "provider": "openai", "model": "small", "status": 200,
+        "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output},
+    })
+    .to_string()
+}
+
+/// Waits until the batches of so many events are closed: only then are they on an invoice.
+fn wait_for_events(embedded: &Embedded, events: u64) {
+    wait::until("the events in closed batches", PATIENCE, || {
+        let audit = embedded.get("/v1/audit");
+        let partitions = audit["partitions"].as_array().cloned().unwrap_or_default();
+        let usage = partitions.iter().filter(|partition| partition["topic"] == "usage.events");
+        let received: u64 = usage.filter_map(|partition| partition["received"].as_u64()).sum();
+        Ok((received == events).then_some(()))
+    })
+    .unwrap();
+}
+
+fn close(embedded: &Embedded, body: &Value) -> (u16, Value) {
+    embedded.call(Method::POST, "/v1/invoices/close", body)
+}
+
+/// Whether the partitions say that they are read far enough to close October.
+fn wait_until_complete(embedded: &Embedded) {
+    wait::until("a ledger that is complete", PATIENCE, || {
+        let spend = embedded.get("/v1/spend?quantities=false");
+        Ok(spend["complete_through"].is_string().then_some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_month_closes_once_and_what_comes_later_is_an_adjustment_of_the_next() {
+    let mut embedded = Embedded::start();
+    assert_eq!(embedded.call(Method::POST, "/v1/models", &prices()).0, 200);
+    let account = json!({"rows": [
+        {"id": "acme", "kind": "customer", "name": "Acme Inc.", "currency": "USD"},
+        {"id": "zen", "kind": "customer", "currency": "USD", "time_zone": "Asia/Kolkata"},
+        {"id": "search", "kind": "team", "currency": "USD"},
+    ]});
+    assert_eq!(embedded.call(Method::POST, "/v1/accounts", &account).0, 200);
+    let events = [
+        event("s1", "acme", "2026-09-30T23:59:59.999Z", 1_000_000, 0),
+        event("s2", "acme", "2026-10-01T00:00:00Z", 1_500, 500),
+        event("s3", "acme", "2026-10-31T23:59:59.999Z", 2_500, 0),
+        event("s4", "acme", "2026-11-01T00:00:00Z", 1_000, 1_000),
+        // October 31 in UTC, November 1 in Kolkata.
+        event("s5", "zen", "2026-10-31T18:30:00Z", 3_000, 0),
+        event("s6", "zen", "2026-10-31T18:29:59.999Z", 5_000, 0),
+    ];
+    embedded.send(&[events.join("\n")], |_| ());
+    wait_for_events(&embedded, 6);
+    wait_until_complete(&embedded);
+
+    // An open invoice is what a close would make: 4000 × 2 + 500 × 8 dollars a million = 0.008 + 0.004.
+    let open = embedded.get("/v1/invoices?account=acme&period=2026-10");
+    let invoice = &open["rows"][0];
+    assert_eq!(invoice["state"], "open");
+    assert_eq!(invoice["exact_usage"], "0.012");
+    assert_eq!(invoice["lines"][0]["exact_amount"], "0.008", "{invoice}");
+    assert_eq!(invoice["lines"][0]["amount"], "0.01");
+    assert_eq!(invoice["lines"][1]["amount"], "0.00");
+    assert_eq!(invoice["total"], "0.01");
+    let zen = embedded.get("/v1/invoices?account=zen&period=2026-10");
+    assert_eq!(zen["rows"][0]["exact_usage"], "0.01", "5000 × 2 dollars a million: {zen}");
+    assert_eq!(zen["rows"][0]["from"], "2026-09-30T18:30:00Z");
+
+    // September has entries and is not closed, so October cannot be.
+    let october = json!({"account": "acme", "period": "2026-10"});
+    let (status, problem) = close(&embedded, &october);
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("2026-09"), "{problem}");
+    assert_eq!(close(&embedded, &json!({"account": "acme", "period": "2026-09"})).0, 200);
+    let (status, closed) = close(&embedded, &october);
+    assert_eq!(status, 200, "{closed}");
+    let first = closed["invoices"][0].clone();
+    assert_eq!(first["id"], invoice["id"]);
+    assert_eq!(
+        (&first["state"], &first["total"], &first["exact_usage"]),
+        (&json!("closed"), &json!("0.01"), &json!("0.012"))
+    );
+    assert_eq!(first["lines"], invoice["lines"]);
+    assert_eq!(close(&embedded, &october), (200, closed.clone()), "a repeat answers with the same");
+
+    // What comes late changes nothing that is closed.
+    let late = [
+        event("l1", "acme", "2026-10-15T12:00:00Z", 7_000, 0),
+        event("l2", "acme", "2026-09-15T12:00:00Z", 0, 250),
+    ];
+    embedded.send(&[late.join("\n")], |_| ());
+    wait_for_events(&embedded, 8);
+    assert_eq!(close(&embedded, &october), (200, closed));
+    let path = format!("/v1/invoices/{}", first["id"].as_str().unwrap());
+    let shown = embedded.get(&path);
+    assert_eq!(shown["hash"], first["hash"]);
+    assert_eq!(shown["subtotals"]["team"], json!({"search": "0.012"}));
+
+    // November is not over, so it does not close unless that is accepted with a reason, which the invoice prints.
+    let november = json!({"account": ["acme"], "period": "2026-11"});
+    let (status, problem) = close(&embedded, &november);
+    assert_eq!(status, 409);
+    assert_eq!(problem["blockers"]["acme"][0]["what"], "incomplete", "{problem}");
+    let accepting = |reason: Option<&str>| json!({"account": "acme", "period": "2026-11", "accept": ["incomplete"], "reason": reason});
+    assert_eq!(close(&embedded, &accepting(None)).0, 400);
+    let (status, closed) = close(&embedded, &accepting(Some("year end")));
+    assert_eq!(status, 200, "{closed}");
+    let second = &closed["invoices"][0];
+    assert_eq!(
+        (&second["reason"], &second["accepted"][0]["what"]),
+        (&json!("year end"), &json!("incomplete"))
+    );
+    let lines: Vec<_> = second["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| {
+            (
+                line["kind"].as_str().unwrap(),
+                line["adjusts"].as_str().unwrap_or(""),
+                line["exact_amount"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    // November: 1000 × 2 and 1000 × 8. Late: 250 × 8 of September, 7000 × 2 of October.
+    assert_eq!(
+        lines,
+        [
+            ("usage", "", "0.002"),
+            ("usage", "", "0.008"),
+            ("adjustment", "2026-09", "0.002"),
+            ("adjustment", "2026-10", "0.014"),
+        ]
+    );
+    assert_eq!(second["total"], "0.02", "0.00 + 0.01 + 0.00 + 0.01");
+
+    // The team's book holds the same entries: 1,000,000 and 2 × 4000 and so on of all customers.
+    let team = embedded.get("/v1/invoices?account=search&period=2026-10&state=open");
+    assert_eq!(team["rows"][0]["exact_usage"], "0.042", "0.012 + 0.014 + 3000 and 5000 × 2: {team}");
+    let list = embedded.get("/v1/invoices?state=closed");
+    let periods: Vec<_> =
+        list["rows"].as_array().unwrap().iter().map(|row| row["period"].as_str().unwrap()).collect();
+    assert_eq!(periods, ["2026-11", "2026-10", "2026-09"]);
+}
+
+#[test]
+fn a_close_lists_what_speaks_against_it_and_a_customer_and_a_team_of_one_name_are_told_apart() {
+    let mut embedded = Embedded::start();
+    assert_eq!(embedded.call(Method::POST, "/v1/models", &prices()).0, 200);
+    let account = |kind: &str| json!({"id": "twin", "kind": kind, "currency": "USD"});
+    let rows = json!({"rows": [account("customer"), account("team")]});
+    assert_eq!(embedded.call(Method::POST, "/v1/accounts", &rows).0, 200);
+    let unpriced = event("u1", "twin", "2026-10-05T00:00:00Z", 10, 0).replace("\"small\"", "\"unknown\"");
+    embedded.send(&[[event("u2", "twin", "2026-10-05T00:00:00Z", 1_000, 0), unpriced].join("\n")], |_| ());
+    wait_for_events(&embedded, 2);
+    wait_until_complete(&embedded);
+    let (status, problem) = close(&embedded, &json!({"account": "twin", "period": "2026-10"}));
+    assert_eq!((status, &problem["parameter"]), (400, &json!("kind")), "{problem}");
+    let customer = |accept: Value| json!({"account": "twin", "kind": "customer", "period": "2026-10", "accept": accept, "reason": "agreed"});
+    let (status, problem) = close(&embedded, &customer(json!([])));
+    assert_eq!(status, 409);
+    assert_eq!(problem["blockers"]["twin"][0]["what"], "unpriced", "{problem}");
+    let (status, closed) = close(&embedded, &customer(json!(["unpriced"])));
+    assert_eq!(status, 200, "{closed}");
+    assert_eq!(closed["invoices"][0]["accepted"][0]["detail"], "1 entries have no full price");
+    assert_eq!(closed["invoices"][0]["exact_usage"], "0.002");
+    let (status, problem) = close(&embedded, &json!({"account": "nobody", "period": "2026-10"}));
+    assert_eq!(status, 404, "{problem}");
+    let (status, problem) =
+        close(&embedded, &json!({"account": "twin", "kind": "team", "period": "2026-13"}));
+    assert_eq!((status, &problem["parameter"]), (400, &json!("period")));
+}
