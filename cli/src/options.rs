@@ -59,10 +59,6 @@ pub(crate) struct KafkaOptions {
     /// A librdkafka setting, such as group.protocol=consumer; may be repeated
     #[arg(long, env = "TOLLBOOK_KAFKA_OPTION", value_name = "NAME=VALUE", value_delimiter = ',')]
     kafka_option: Vec<String>,
-    /// Name of this worker in its group (static membership): while it restarts within the session's timeout, its
-    /// partitions wait for it instead of moving to another worker. No two workers may have the same
-    #[arg(long, env = "TOLLBOOK_INSTANCE", value_name = "NAME")]
-    instance: Option<String>,
     /// Schema registry by which Confluent schema ids are resolved; without it every id is read as the built-in schema
     #[arg(long, env = "TOLLBOOK_SCHEMA_REGISTRY", value_name = "URL")]
     pub(crate) schema_registry: Option<String>,
@@ -95,7 +91,6 @@ impl KafkaOptions {
             ("sasl.mechanism", mechanism),
             ("sasl.username", self.kafka_user.as_deref()),
             ("sasl.password", password),
-            ("group.instance.id", self.instance.as_deref()),
         ] {
             if let Some(value) = value {
                 set(name, value);

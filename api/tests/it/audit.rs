@@ -330,7 +330,7 @@ async fn a_reversal_is_shown_beside_the_attempt_that_it_takes_back() -> Result<(
     let proof = world.get("/v1/requests/r").await?;
     assert_eq!(
         proof["totals"],
-        json!([{"currency": "USD", "list_cost": "40", "cost": "40", "charge": "40"}])
+        json!([{"currency": "USD", "list_cost": "40", "cost": "40", "charge": "40", "charge_currency": "USD"}])
     );
     assert_eq!(proof["attempts"][0]["reversed"], Value::Null);
     let reversed = &proof["attempts"][1]["reversed"];
