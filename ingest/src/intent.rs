@@ -10,9 +10,8 @@ pub const METADATA_BYTES_MAX: usize = 4096;
 /// other rows takes the next number.
 pub const DECODER: u32 = 2;
 
-/// Formats: a batch of holes alone was unknown to the first, which would take it for closed.
-const FORMAT: u32 = 2;
-const FORMAT_BEFORE_HOLES: u32 = 1;
+/// The format that this version writes. The first knew no batch of holes alone, the second no lease.
+const FORMAT: u32 = 3;
 
 /// One batch of a partition: `[first, next)` and what its outcome depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +34,9 @@ pub struct Intent {
     pub dedup_window: u64,
     /// Version of the decoder that chose the batch.
     pub decoder: u32,
+    /// How long a lease its writer takes, in milliseconds; 0 where an earlier format does not say. A new owner waits
+    /// that long, whatever its own lease is.
+    pub lease_ms: u64,
 }
 
 /// A record by its place and the digest of its bytes.
@@ -71,6 +73,8 @@ struct Wire {
     recorded_at: i64,
     dedup_window: u64,
     decoder: u32,
+    #[serde(default)]
+    lease_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +87,7 @@ impl Intent {
     #[must_use]
     pub fn metadata(&self) -> String {
         let wire = Wire {
-            tollbook: if self.count == 0 && !self.is_empty() { FORMAT } else { FORMAT_BEFORE_HOLES },
+            tollbook: FORMAT,
             next: self.next,
             count: self.count,
             last: self.last,
@@ -92,6 +96,7 @@ impl Intent {
             recorded_at: self.recorded_at.0,
             dedup_window: self.dedup_window,
             decoder: self.decoder,
+            lease_ms: self.lease_ms,
         };
         // A struct of numbers always serializes.
         serde_json::to_string(&wire).unwrap_or_default()
@@ -118,6 +123,7 @@ impl Intent {
             recorded_at: Millis(wire.recorded_at),
             dedup_window: wire.dedup_window,
             decoder: wire.decoder,
+            lease_ms: wire.lease_ms,
         })
     }
 
@@ -149,6 +155,7 @@ mod tests {
             recorded_at: Millis(i64::MIN),
             dedup_window: u64::MAX,
             decoder: u32::MAX,
+            lease_ms: u64::MAX,
         }
     }
 
@@ -160,18 +167,24 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_holes_alone_is_not_empty_and_names_the_format_that_knows_it() {
+    fn a_batch_of_holes_alone_is_not_empty_and_one_of_no_offsets_is() {
         let holes = Intent { first: 4, next: 6, count: 0, last: None, ..intent() };
-        assert!(!holes.is_empty() && holes.metadata().contains("\"tollbook\":2"), "{}", holes.metadata());
+        assert!(!holes.is_empty());
         assert_eq!(Intent::parse(4, &holes.metadata()).unwrap(), holes);
-        let empty = Intent { next: 4, ..holes };
-        assert!(empty.is_empty() && empty.metadata().contains("\"tollbook\":1"), "{}", empty.metadata());
+        assert!(Intent { next: 4, ..holes }.is_empty());
+    }
+
+    #[test]
+    fn an_intent_of_an_earlier_format_says_nothing_of_its_lease() {
+        let text = intent().metadata().replace("\"tollbook\":3", "\"tollbook\":1");
+        let earlier = text.replace(&format!(",\"lease_ms\":{}", u64::MAX), "");
+        assert_eq!(Intent::parse(u64::MAX - 9, &earlier).unwrap(), Intent { lease_ms: 0, ..intent() });
     }
 
     #[test]
     fn foreign_metadata_is_told_from_a_later_format() {
         assert!(matches!(Intent::parse(0, ""), Err(Error::Foreign(_))));
         assert!(matches!(Intent::parse(0, "connect-cluster"), Err(Error::Foreign(_))));
-        assert!(matches!(Intent::parse(0, "{\"tollbook\":3}"), Err(Error::Later(3))));
+        assert!(matches!(Intent::parse(0, "{\"tollbook\":4}"), Err(Error::Later(4))));
     }
 }

@@ -332,7 +332,7 @@ impl<M: Maker> Recovery<'_, M> {
         lessons: &mut Lessons,
     ) -> Result<Ready<M::State>, Error> {
         self.point("recover.open")?;
-        self.wait_for_old_writers()?;
+        self.wait_for_old_writers(&intent)?;
         self.point("recover.waited")?;
         let chosen = self.read_again(source, intent)?;
         let intent = &chosen.intent;
@@ -434,13 +434,14 @@ impl<M: Maker> Recovery<'_, M> {
         Ok(closed.map(|closed| closed.reaches))
     }
 
-    /// One lease after the assignment, by the store's clock, every insert of an old owner is refused.
-    fn wait_for_old_writers(&self) -> Result<(), Error> {
+    /// One lease after the assignment, by the store's clock, every insert of an old owner is refused. The lease is the
+    /// old owner's, which its intent names, or ours, where that is longer.
+    fn wait_for_old_writers(&self, intent: &Intent) -> Result<(), Error> {
         let Some(assigned_at) = self.assigned_at else { return Ok(()) };
-        let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        let wait_ms = i64::try_from(lease_ms(self.lease).max(intent.lease_ms)).unwrap_or(i64::MAX);
         loop {
             let now = self.store.now().map_err(|error| self.again(error))?;
-            let left_ms = assigned_at.0.saturating_add(lease_ms).saturating_sub(now.0);
+            let left_ms = assigned_at.0.saturating_add(wait_ms).saturating_sub(now.0);
             let Ok(left_ms) = u64::try_from(left_ms) else { return Ok(()) };
             std::thread::sleep(Duration::from_millis(left_ms.clamp(1, 1_000)));
         }
@@ -481,7 +482,8 @@ impl<M: Maker> Recovery<'_, M> {
             partition: self.partition.clone(),
             epoch: self.epoch,
             offset: intent.first,
-            metadata: intent.metadata(),
+            // From here on it is our lease that a successor waits for.
+            metadata: Intent { lease_ms: lease_ms(self.lease), ..intent.clone() }.metadata(),
         };
         match self.announcer.announce(&[announcement]) {
             Ok(()) => Ok(Lease { since, write_before: lease_end(now, self.lease) }),
@@ -538,6 +540,12 @@ impl<M: Maker> Recovery<'_, M> {
     fn again(&self, cause: impl Into<Cause>) -> Error {
         Error::Again { partition: self.partition.clone(), source: cause.into() }
     }
+}
+
+/// A lease in milliseconds.
+#[must_use]
+pub fn lease_ms(lease: Duration) -> u64 {
+    u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The end of a lease that begins at that time of the store.

@@ -469,7 +469,7 @@ impl<M: Maker> Consumer<'_, M> {
 
     fn choose(&mut self) -> Option<Round<Chosen>> {
         let commands_through = self.parts.books.is_some().then_some(self.sight.through);
-        let batches = self.lanes.choose(commands_through, self.config.dedup_window);
+        let batches = self.lanes.choose(commands_through, self.config);
         (!batches.is_empty()).then_some(Round { generation: self.generation, batches })
     }
 

@@ -55,7 +55,8 @@ fn an_insert_of_a_killed_worker_that_arrives_late_is_refused_or_counted_but_neve
 }
 
 /// The first worker's rows arrive within its lease, while the next one has just read that the table has none of
-/// them. With the wait, the next one reads only after the lease, when they can arrive no more.
+/// them. With the wait, the next one reads only after the lease, when they can arrive no more; the lease is the first
+/// one's, which its intent names, and not the next one's shorter own.
 #[test]
 fn a_new_owner_reads_back_only_when_the_old_one_can_write_no_more() {
     const SESSION: &[&str] = &["--kafka-option", "session.timeout.ms=6000"];
@@ -68,7 +69,7 @@ fn a_new_owner_reads_back_only_when_the_old_one_can_write_no_more() {
     worker.kill().unwrap();
     // The quarantine is read back first, then the entries.
     let quarantine = world.proxy.once(READ_BACK, Action::HoldAnswer);
-    let _next = world.worker_under("15s", SESSION);
+    let _next = world.worker_under("2s", SESSION);
     quarantine.wait(PATIENCE).unwrap();
     let entries = world.proxy.once(READ_BACK, Action::HoldAnswer);
     quarantine.release();
@@ -154,6 +155,11 @@ fn a_row_that_the_store_refuses_is_found_and_quarantined_alone() {
     world.runtime.block_on(world.store().query(refuse).execute()).unwrap();
     let trap = world.proxy.once(INSERT_ENTRIES, Action::Hold);
     let mut truth = world.produce(Config { count: 20, ..Config::default() });
+    trap.wait(PATIENCE).unwrap();
+    // Repeats make no rows, so they must not stand in the way of the one that is looked for.
+    let repeats = Config { seed: 3, count: 100, duplicates_per_mille: 300, ..Config::default() };
+    truth.absorb(&world.produce(repeats));
+    let refused = truth.received;
     world.produce_one(
         r#"{"event_id":"refused","request_id":"r","occurred_at":"2026-11-02T10:00:00Z","key":"k",
             "endpoint_family":"openai","provider":"openai","model":"gpt-5.5","status":200,
@@ -162,9 +168,9 @@ fn a_row_that_the_store_refuses_is_found_and_quarantined_alone() {
     truth.absorb(&world.produce(Config { seed: 2, count: 40, ..Config::default() }));
     truth.received += 1;
     *truth.quarantined.entry("unpostable").or_default() += 1;
-    trap.wait(PATIENCE).unwrap();
     trap.release();
-    worker.wait_for_line("The store refuses the record at offset 20", PATIENCE).unwrap();
+    let line = format!("The store refuses the record at offset {refused}");
+    worker.wait_for_line(&line, PATIENCE).unwrap();
     world.wait_until_received(truth.received);
     world.assert_holds(&truth);
 }

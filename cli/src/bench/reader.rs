@@ -137,6 +137,7 @@ impl Place {
             recorded_at: wall_clock(),
             dedup_window: terms.dedup_window,
             decoder: DECODER,
+            lease_ms: 0,
         };
         self.before = intent.mark_after();
         self.next = intent.next;

@@ -162,7 +162,10 @@ impl CommandMaker {
         before: Millis,
         cut: &Cut,
     ) -> Result<Vec<FirstEntry>, Refusal> {
-        let text = queries::INVOICE_FIRST_ENTRIES.text().replace("{{account}}", account_column(kind));
+        let text = queries::INVOICE_FIRST_ENTRIES
+            .text()
+            .replace("{{account}}", account_column(kind))
+            .replace("{{conditions}}", "true");
         let query = self.store.sequential(&text).param("accounts", accounts).param("before", before.0);
         Ok(self.store.block_on(with_cut(query, "cut", cut).fetch_all())?)
     }

@@ -316,6 +316,7 @@ impl Repairer<'_> {
             recorded_at: wall_clock(),
             dedup_window: finding.window,
             decoder: DECODER,
+            lease_ms: 0,
         };
         if let Some(last) = next.checked_sub(1).filter(|_| next > first) {
             let records = self.log.read(partition, first, last)?;

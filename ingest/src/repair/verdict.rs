@@ -271,6 +271,7 @@ mod tests {
             recorded_at: Millis(0),
             dedup_window: 0,
             decoder: 1,
+            lease_ms: 0,
         })
     }
 

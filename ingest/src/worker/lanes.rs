@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use ledger::event::Millis;
 
-use super::chain;
+use super::{Config, chain};
 use crate::batch::Chosen;
 use crate::book::wall_clock;
 use crate::intent::{DECODER, Intent, Mark};
+use crate::recover::lease_ms;
 use crate::metrics::Metrics;
 use crate::progress::{self, Progress};
 use crate::source::{Partition, Records, Source, digest};
@@ -124,7 +125,7 @@ impl Lanes {
 
     /// One batch for each partition that has records, and one without for each that is idle. Without a position
     /// of the command log, that is for the command log itself, a batch is one record, and each knows those before.
-    pub(super) fn choose(&mut self, commands_through: Option<u64>, dedup_window: u64) -> Vec<Chosen> {
+    pub(super) fn choose(&mut self, commands_through: Option<u64>, config: &Config) -> Vec<Chosen> {
         let recorded_at = wall_clock();
         let mut chosen = Vec::new();
         for (partition, lane) in &mut self.lanes {
@@ -135,7 +136,7 @@ impl Lanes {
                 Some(_) => lane.take_all(),
                 None => lane.take_one(),
             };
-            let intent = lane.intent(&records, commands_through, dedup_window, recorded_at);
+            let intent = lane.intent(&records, commands_through, config, recorded_at);
             lane.hand_on(&records, &intent);
             chosen.push(Chosen { partition: partition.clone(), epoch: lane.epoch, intent, records });
         }
@@ -206,7 +207,7 @@ impl Lane {
         &self,
         records: &Records,
         commands_through: Option<u64>,
-        dedup_window: u64,
+        config: &Config,
         recorded_at: Millis,
     ) -> Intent {
         let last = records.last().map(|record| Mark { offset: record.offset, digest: digest(record.value) });
@@ -220,8 +221,9 @@ impl Lane {
             before: self.before,
             commands_through: commands_through.unwrap_or(self.next),
             recorded_at,
-            dedup_window,
+            dedup_window: config.dedup_window,
             decoder: DECODER,
+            lease_ms: lease_ms(config.lease),
         }
     }
 

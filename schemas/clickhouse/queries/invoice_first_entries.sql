@@ -6,5 +6,6 @@ WHERE operation = 0
     AND {{account}} IN {accounts:Array(String)}
     AND offset < {cut_nexts:Array(UInt64)}[arrayFirstIndex(
         (name, number) -> name = topic AND number = partition, {cut_topics:Array(String)}, {cut_partitions:Array(UInt32)})]
+    AND {{conditions}}
 GROUP BY account_id
 ORDER BY account_id

@@ -40,18 +40,8 @@ SELECT
         negate(e.output_reasoning_tokens) AS output_reasoning_tokens,
         arrayMap(quantity -> negate(quantity), e.line_quantities) AS line_quantities,
         arrayMap(amount -> negate(amount), e.line_amounts) AS line_amounts,
-        CAST(
-            arrayMap(
-                line -> (line.unit, negate(line.quantity), line.price, negate(line.amount), line.basis, line.condition),
-                e.list_lines),
-            'Array(Tuple(unit String, quantity Decimal(38, 18), price String, amount Decimal(38, 18), basis String, condition String))'
-        ) AS list_lines,
-        CAST(
-            arrayMap(
-                line -> (line.unit, negate(line.quantity), line.price, negate(line.amount), line.basis, line.condition),
-                e.charge_lines),
-            'Array(Tuple(unit String, quantity Decimal(38, 18), price String, amount Decimal(38, 18), basis String, condition String))'
-        ) AS charge_lines,
+        arrayMap(line -> (line.unit, negate(line.quantity), line.price, negate(line.amount), line.basis, line.condition), e.list_lines) AS list_lines,
+        arrayMap(line -> (line.unit, negate(line.quantity), line.price, negate(line.amount), line.basis, line.condition), e.charge_lines) AS charge_lines,
         arrayMap(quantity -> negate(quantity), e.avoided_quantities) AS avoided_quantities,
         negate(e.cost_avoided) AS cost_avoided,
         negate(e.list_cost) AS list_cost,
