@@ -69,6 +69,35 @@ fn quarantined(offset: usize, mark: &str) -> Value {
     })
 }
 
+/// An account, an owner and a markup of each customer, set as anybody sets them.
+async fn registries(world: &World) -> Result<()> {
+    let each = |row: fn(&str) -> Value| json!({"rows": MARKS.map(row)});
+    let account = |mark: &str| json!({"id": mark, "kind": "customer", "name": format!("{mark} Inc."), "currency": "USD"});
+    let team = |mark: &str| json!({"id": format!("{mark}-team"), "kind": "team", "currency": "USD"});
+    let owner = |mark: &str| {
+        json!({"key": format!("{mark}-key"), "customer": mark, "team": format!("{mark}-team"),
+               "cost_center": format!("{mark}-center")})
+    };
+    let markup = |mark: &str| json!({"id": format!("{mark}-markup"), "scope": {"customer": mark}, "percent": "5", "notes": format!("{mark}-note")});
+    for (path, body) in [
+        ("/v1/accounts", each(account)),
+        ("/v1/accounts", each(team)),
+        ("/v1/owners", each(owner)),
+        ("/v1/markups", each(markup)),
+    ] {
+        let (status, answer) = world.call(Method::POST, path, &world.admin, Some(body)).await?;
+        ensure!(status == StatusCode::OK, "{path}: {status} {answer}");
+    }
+    // What is in closed batches is on invoices.
+    world
+        .insert(
+            "batches",
+            &[json!({"topic": "usage.events", "partition": 0, "first": 0, "next": 1_000, "received": 12, "posted": 12,
+                     "entries": 12})],
+        )
+        .await
+}
+
 async fn tenants(world: &World) -> Result<Vec<Tenant>> {
     let [alpha, beta, gamma, _] = MARKS;
     let mut tenants = Vec::new();
@@ -89,8 +118,27 @@ async fn tenants(world: &World) -> Result<Vec<Tenant>> {
 /// The path of a call with parameters that may be right or wrong.
 fn path(draw: &mut Draw, cursors: &[String]) -> String {
     let mark = draw.of(&MARKS);
-    let base = match draw.below(7) {
+    let base = match draw.below(10) {
         0 => return format!("/v1/requests/{mark}-r{}", draw.below(4)),
+        7 => {
+            let path = draw.of(&["/v1/accounts", "/v1/owners", "/v1/markups"]);
+            return (*draw.of(&[path, &format!("{path}?at=2026-11-10"), &format!("{path}?limit=1")]))
+                .to_owned();
+        }
+        8 => {
+            let account = draw.of(&["", "-team"]);
+            let filter = draw.of(&["", "&kind=customer", "&kind=team", "&state=open", "&state=closed"]);
+            return format!("/v1/invoices?period=2026-11&account={mark}{account}{filter}");
+        }
+        9 => {
+            let id = format!("usage.events%2F0%2F{}", 100 + draw.below(5));
+            return match draw.below(4) {
+                0 => format!("/v1/quarantine/{id}/raw"),
+                1 => "/v1/quarantine?summary=true".to_owned(),
+                2 => "/v1/invoices?period=2026-11".to_owned(),
+                _ => format!("/v1/quarantine/{id}"),
+            };
+        }
         1 | 2 => "/v1/entries",
         3 => "/v1/quarantine",
         4 if draw.below(4) == 0 => "/v1/models",
@@ -198,6 +246,7 @@ async fn no_byte_of_any_answer_to_a_bound_token_is_of_another_customer() -> Resu
     world.post(&rows).await?;
     let bad: Vec<Value> = MARKS.iter().enumerate().map(|(offset, mark)| quarantined(offset, mark)).collect();
     world.insert("quarantine", &bad).await?;
+    registries(&world).await?;
     let tenants = tenants(&world).await?;
     let mut draw = Draw(Pcg64::seed_from_u64(SEED));
     let mut cursors: Vec<String> = Vec::new();
