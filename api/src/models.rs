@@ -191,6 +191,14 @@ pub(crate) async fn list(
     if let Some(model) = parameters.one("model")? {
         filters.push(format!("model = {}", values.bind_text(&model)));
     }
+    if caller.is_bound() {
+        // A price of somebody's own is his business.
+        let (customers, teams) = (values.bind_texts(&caller.customers), values.bind_texts(&caller.teams));
+        filters.push(format!(
+            "(scope_text = '' OR JSONExtractString(body, 'scope', 'customer') IN {customers} \
+             OR JSONExtractString(body, 'scope', 'team') IN {teams})"
+        ));
+    }
     let known = period::take_instant(&mut parameters, "known_at")?.map_or_else(
         || "true".to_owned(),
         |known_at| {

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, Path, State};
 use clickhouse::Row;
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use ledger::event::Millis;
 use ledger::money::Decimal;
 use schemas::queries;
 use schemas::registries::{Change, MarkupText};
@@ -21,6 +21,7 @@ use crate::completeness;
 use crate::entries::Selection;
 use crate::entries::row::{Entry, EntryRow, Line, Origin, Plane, ReportedCost, add, sums};
 use crate::error::Problem;
+use crate::invoices::books::Books;
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::router::Service;
@@ -377,7 +378,7 @@ fn attempt(
     let (first, (usage, context)) = group.into_iter().next().ok_or_else(Problem::internal)?;
     Ok(Attempt {
         model_row: known.cost_row(&first),
-        invoice: open_period(&first.occurred_at),
+        invoice: known.invoice(&first),
         attempt: first.attempt,
         attempt_kind: first.attempt_kind,
         fallback_from: first.fallback_from,
@@ -499,6 +500,7 @@ fn totals<'a>(entries: impl Iterator<Item = &'a Entry>) -> Result<Vec<Total>, Pr
 struct Known {
     rows: BTreeMap<String, Published>,
     markups: BTreeMap<String, Version>,
+    books: Books,
 }
 
 /// A version of a markup.
@@ -520,7 +522,8 @@ impl Known {
                 markups.extend(plane.markup_version());
             }
         }
-        let mut known = Self { rows: BTreeMap::new(), markups: BTreeMap::new() };
+        let books = Books::read(store).await?;
+        let mut known = Self { rows: BTreeMap::new(), markups: BTreeMap::new(), books };
         if !rows.is_empty() {
             let values = Values::default().with("row_ids", Value::Texts(rows.into_iter().collect()));
             let rows: Vec<Published> = store.open(queries::MODEL_ROW_SOURCES, values).await?;
@@ -559,6 +562,15 @@ impl Known {
         }
     }
 
+    /// The invoice that bills an entry, or the period that is open. What names no customer is on no invoice.
+    fn invoice(&self, entry: &Entry) -> String {
+        let at = entry.occurred_at.parse::<Timestamp>().map_or(Millis(0), |at| Millis(at.as_millisecond()));
+        let Origin { topic, partition, offset, .. } = &entry.origin;
+        let currency = entry.charge_currency.as_deref().or(entry.currency.as_deref()).unwrap_or_default();
+        let customer = entry.customer.as_deref().unwrap_or_default();
+        self.books.billed_on(customer, at, (topic, *partition, *offset), currency)
+    }
+
     fn plane(&self, plane: &Plane) -> PlaneProof {
         let row = plane.model_row.as_ref();
         PlaneProof {
@@ -587,15 +599,6 @@ fn instant(millis: i64) -> Option<String> {
     Some(millis).filter(|millis| *millis != i64::MIN).map(rfc3339)
 }
 
-/// No month is closed yet, so every entry is in an open period: the month of its event time.
-fn open_period(occurred_at: &str) -> String {
-    let month = occurred_at
-        .parse::<Timestamp>()
-        .map(|instant| instant.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m").to_string())
-        .unwrap_or_default();
-    format!("open period {month}")
-}
-
 fn texts<'a>((unit, quantity): (&'a String, &'a String)) -> (&'a str, &'a str) {
     (unit, quantity)
 }
@@ -607,11 +610,6 @@ fn json(text: &str) -> Option<Box<RawValue>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_entry_is_in_the_open_period_of_its_month() {
-        assert_eq!(open_period("2026-10-31T23:59:59.999Z"), "open period 2026-10");
-    }
 
     #[test]
     fn usage_is_shown_byte_for_byte_and_an_expired_one_is_null() {

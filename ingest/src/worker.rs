@@ -489,13 +489,18 @@ impl<M: Maker> Consumer<'_, M> {
         self.parts.books.is_none() || self.sight.age_ms() <= SIGHT_AGE_MS_MAX
     }
 
-    /// Looks how far the command log is carried out; a look that fails leaves the last one to age.
-    fn look(&mut self) {
-        let Some(books) = &self.parts.books else { return };
+    /// Looks how far the command log is carried out; a look that fails leaves the last one to age. Whether it did not
+    /// fail.
+    fn look(&mut self) -> bool {
+        let Some(books) = &self.parts.books else { return true };
         match books.sight() {
             Ok(sight) => self.sight = sight,
-            Err(error) => tracing::warn!("The command log's position cannot be read: {}", chain(&error)),
+            Err(error) => {
+                tracing::warn!("The command log's position cannot be read: {}", chain(&error));
+                return false;
+            }
         }
+        true
     }
 
     /// Sends a job. While the building thread is busy, the group is served: after a while with the source held.
@@ -542,7 +547,13 @@ impl<M: Maker> Consumer<'_, M> {
             return;
         }
         self.ticked = Some(Instant::now());
-        self.look();
+        if !self.look() {
+            // A store that does not answer is not asked again at once: what became of the rounds comes first.
+            self.parts
+                .health
+                .set(Some("the store does not say how far the command log is carried out".into()));
+            return;
+        }
         if self.sight_is_fresh() {
             self.lanes.wake_idle();
         }

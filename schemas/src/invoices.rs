@@ -67,6 +67,23 @@ pub struct Cut {
     pub nexts: Vec<u64>,
 }
 
+impl Cut {
+    /// The offset before which entries of a partition belong to it; 0 where it does not name the partition.
+    #[must_use]
+    pub fn next(&self, topic: &str, partition: u32) -> u64 {
+        let names = self.topics.iter().zip(&self.partitions).zip(&self.nexts);
+        let found = names.into_iter().find(|((name, number), _)| *name == topic && **number == partition);
+        found.map_or(0, |(_, next)| *next)
+    }
+
+    /// Whether all that is before the other one is before this one too.
+    #[must_use]
+    pub fn reaches(&self, other: &Self) -> bool {
+        let others = other.topics.iter().zip(&other.partitions).zip(&other.nexts);
+        others.into_iter().all(|((topic, partition), next)| self.next(topic, *partition) >= *next)
+    }
+}
+
 /// The column of `entries` whose value an account's id is.
 #[must_use]
 pub const fn account_column(kind: Kind) -> &'static str {
@@ -90,7 +107,9 @@ pub fn fixed_lines_sql() -> String {
     let line = |unit: &Unit| {
         let name = unit.name();
         let price = format!("{}_price", name.strip_suffix("_tokens").unwrap_or(name));
-        format!("('{name}', toDecimal128({name}, 18), toString({price}), toDecimal256({name}, 0) * {price})")
+        format!(
+            "('{name}', toDecimal128({name}, 18), if(has(unpriced_units, '{name}'), '', toString({price})), toDecimal256({name}, 0) * {price}, '')"
+        )
     };
     Unit::FIXED.iter().map(line).collect::<Vec<_>>().join(",\n                ")
 }

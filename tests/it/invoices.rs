@@ -155,6 +155,12 @@ fn a_month_closes_once_and_what_comes_later_is_an_adjustment_of_the_next() {
     );
     assert_eq!(second["total"], "0.02", "0.00 + 0.01 + 0.00 + 0.01");
 
+    // From the request up to the invoice: the month's own, the adjustment on the next, and what no account is billed.
+    let invoice_of = |request: &str| embedded.get(&format!("/v1/requests/{request}"))["invoice"].clone();
+    assert_eq!(invoice_of("s2"), first["id"]);
+    assert_eq!(invoice_of("l1"), second["id"]);
+    assert_eq!(invoice_of("s5"), "open period 2026-11", "of the account's own zone");
+
     // The team's book holds the same entries: 1,000,000 and 2 × 4000 and so on of all customers.
     let team = embedded.get("/v1/invoices?account=search&period=2026-10&state=open");
     assert_eq!(team["rows"][0]["exact_usage"], "0.042", "0.012 + 0.014 + 3000 and 5000 × 2: {team}");

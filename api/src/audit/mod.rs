@@ -20,6 +20,7 @@ use axum::extract::{OriginalUri, State};
 use clickhouse::Client;
 use clickhouse::query::Query;
 use jiff::Timestamp;
+use schemas::caller::Caller;
 use schemas::log::Log;
 use schemas::queries::Open;
 use tokio::sync::SemaphorePermit;
@@ -242,6 +243,24 @@ fn new_seed() -> Result<u64, Problem> {
 }
 
 /// One audit at a time, for it asks much of the store; another one that is under way is waited for.
+/// What goes before a month is closed: repeats are searched for and reversed, then the trial balance. Answers what
+/// speaks against closing.
+pub(crate) async fn sweep_before_close(
+    service: &Service,
+    caller: &Caller,
+) -> Result<Option<String>, Problem> {
+    let _turn = turn(service).await?;
+    let (client, log) = (service.store.client(), &*service.log);
+    let report =
+        audit_after_sweep(client, log, &caller.token_id, service.change_wait, Options::default()).await;
+    let report = report.map_err(|error| problem(&error))?;
+    if report.sweep.as_ref().is_some_and(|sweep| !sweep.carried_out) {
+        return Ok(Some("repeats were found and are not reversed yet; ask again in a moment".to_owned()));
+    }
+    let first = report.differences.first().map(|difference| format!(": {}", difference.detail));
+    Ok((!report.clean).then(|| format!("the audit is not clean{}", first.unwrap_or_default())))
+}
+
 async fn turn(service: &Service) -> Result<SemaphorePermit<'_>, Problem> {
     match timeout(TURN_WAIT, service.audits.turn.acquire()).await {
         Ok(Ok(turn)) => Ok(turn),

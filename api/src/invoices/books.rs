@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use clickhouse::Row;
 use ledger::account::{Account, Accounts, Kind};
+use ledger::event::Millis;
 use ledger::invoice::Month;
-use schemas::invoices::{Cut, Months};
+use schemas::invoices::{Cut, Months, id, month_of};
 use schemas::queries;
 use schemas::registries::{self, AccountText, Change, Stored};
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use crate::error::Problem;
 use crate::store::{Statement, Store};
 
 /// Accounts and closes as of now.
-pub(super) struct Books {
+pub(crate) struct Books {
     pub(super) accounts: Accounts,
     ids: Vec<(Kind, String)>,
     closes: HashMap<(Kind, String), BTreeMap<Month, Cut>>,
@@ -42,7 +43,7 @@ struct Position {
 }
 
 impl Books {
-    pub(super) async fn read(store: &Store) -> Result<Self, Problem> {
+    pub(crate) async fn read(store: &Store) -> Result<Self, Problem> {
         let table = |statement: Statement| statement.slot("table", AccountText::TABLE);
         let stored: Vec<Stored> = store.open_with(queries::REGISTRY_ALL, Values::default(), table).await?;
         let accounts =
@@ -104,6 +105,27 @@ impl Books {
     pub(super) fn cut_before(&self, kind: Kind, id: &str, month: Month) -> Cut {
         let earlier = self.closed(kind, id).and_then(|closed| closed.range(..month).next_back());
         earlier.map(|(_, cut)| cut.clone()).unwrap_or_default()
+    }
+
+    /// The invoice that bills an entry, in words: the first close of its account, from the entry's month on, whose cut the
+    /// entry is before; else the period that is still open.
+    pub(crate) fn billed_on(
+        &self,
+        customer: &str,
+        at: Millis,
+        (topic, partition, offset): (&str, u32, u64),
+        currency: &str,
+    ) -> String {
+        let account = self.accounts.get(Kind::Customer, customer).and_then(|timeline| timeline.last_set());
+        let time_zone = account.map_or("UTC", |account| account.time_zone.as_str());
+        let Some(month) = month_of(at, time_zone) else { return String::new() };
+        let closes =
+            self.closed(Kind::Customer, customer).into_iter().flat_map(|closed| closed.range(month..));
+        let found = closes.into_iter().find(|(_, cut)| cut.next(topic, partition) > offset);
+        found.map_or_else(
+            || format!("open period {month}"),
+            |(closed, _)| id(Kind::Customer.name(), customer, *closed, currency),
+        )
     }
 
     /// The months that an invoice may be about: its own, and those that may be adjusted.

@@ -28,6 +28,7 @@ use crate::completeness;
 use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
+use crate::quarantine::open::{self, Owner};
 use crate::router::Service;
 use crate::store::Store;
 
@@ -108,9 +109,12 @@ pub(crate) async fn close(
         accounts.iter().copied().filter(|account| !books.is_closed(kind, &account.id, month)).collect();
     let mut pending = Vec::new();
     if !due.is_empty() {
-        let cut = positions(&service.store).await?;
+        // Repeats are looked for first, and the position is taken last: everything that is claimed to be there is before it.
+        let swept = audit::sweep_before_close(&service, &caller).await?;
         let complete_through = completeness::complete_through(&service.store).await?;
-        let judge = Judge { service: &service, books: &books, kind, month, cut: &cut, complete_through };
+        let cut = positions(&service.store).await?;
+        let judge =
+            Judge { service: &service, books: &books, kind, month, cut: &cut, complete_through, swept };
         let blockers = judge.blockers(&due).await?;
         refuse_unless_accepted(&blockers, &closing.accept)?;
         for accounts in due.chunks(ACCOUNTS_AT_ONCE) {
@@ -229,6 +233,8 @@ struct Judge<'a> {
     month: Month,
     cut: &'a Cut,
     complete_through: Option<i64>,
+    /// What the audit found, where it is not clean.
+    swept: Option<String>,
 }
 
 impl Judge<'_> {
@@ -247,10 +253,15 @@ impl Judge<'_> {
                 add(&account.id, "incomplete", detail);
             }
         }
+        for account in accounts {
+            if let Some(detail) = self.quarantined(account).await? {
+                add(&account.id, "quarantine", detail);
+            }
+        }
         for (account, entries) in self.unpriced(accounts).await? {
             add(&account, "unpriced", format!("{entries} entries have no full price"));
         }
-        if let Some(detail) = self.unclean().await? {
+        if let Some(detail) = &self.swept {
             for account in accounts {
                 add(&account.id, "audit", detail.clone());
             }
@@ -297,14 +308,21 @@ impl Judge<'_> {
         Ok(counts)
     }
 
-    /// What the audit found, where it is not clean.
-    async fn unclean(&self) -> Result<Option<String>, Problem> {
-        let report = audit::run(self.service.store.client()).await.map_err(|error| {
-            tracing::error!(error = error.to_string(), "The audit before a close could not be made");
-            Problem::unavailable("the store did not answer the audit that goes before a close; try again")
+    /// The account's own records that wait in quarantine, logged from the month's start until its grace has passed.
+    async fn quarantined(&self, account: &Account) -> Result<Option<String>, Problem> {
+        let months =
+            Months::new(self.month, self.month, &account.time_zone).map_err(|error| no_bounds(&error))?;
+        let (from, to) = months.last_bounds();
+        let owner = match self.kind {
+            Kind::Customer => Owner::Customer(&account.id),
+            Kind::Team => Owner::Team(&account.id),
+        };
+        let to = settled_at(to, account).0;
+        let open = open::count(self.service.store.client(), owner, from.0, to).await.map_err(|error| {
+            tracing::error!(error = error.to_string(), "The quarantine could not be counted");
+            Problem::unavailable("the store did not say what waits in quarantine; try again")
         })?;
-        let first = report.differences.first().map(|difference| format!(": {}", difference.detail));
-        Ok((!report.clean).then(|| format!("the audit is not clean{}", first.unwrap_or_default())))
+        Ok((open.own > 0).then(|| format!("{} records of this account wait in quarantine", open.own)))
     }
 }
 

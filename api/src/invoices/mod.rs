@@ -1,7 +1,7 @@
 //! `/v1/invoices`: what accounts owe for a month. A closed invoice is the text that its close made; an open one is made
 //! of the present entries by the same rules.
 
-mod books;
+pub(crate) mod books;
 mod close;
 mod open;
 

@@ -65,6 +65,11 @@ impl CommandMaker {
                 continue;
             }
             in_order(id, month, last.map(|(last, _)| *last))?;
+            if last.is_some_and(|(_, before)| !command.cut.reaches(before)) {
+                return Err(Refusal::Refused(format!(
+                    "account {id:?} was closed at a later position meanwhile than this close was prepared at; ask for it again"
+                )));
+            }
             let before = last.map(|(_, cut)| cut.clone()).unwrap_or_default();
             let group = Group { time_zone: account.time_zone.clone(), is_first: last.is_none(), before };
             groups.entry(group).or_default().push(account);
@@ -113,7 +118,7 @@ impl CommandMaker {
         let mut sums: HashMap<String, BTreeMap<String, Vec<Sum>>> = HashMap::new();
         for row in self.sums(kind, &ids, &months, &command.cut, &group.before)? {
             let (account, currency) = (row.account_id.clone(), row.currency_code.clone());
-            let sum = months.sum(row).map_err(|error| state(&error.to_string()))?;
+            let sum = months.sum(row).map_err(failed)?;
             sums.entry(account).or_default().entry(currency).or_default().push(sum);
         }
         for account in accounts {

@@ -10,9 +10,9 @@ use super::{Config, chain};
 use crate::batch::Chosen;
 use crate::book::wall_clock;
 use crate::intent::{DECODER, Intent, Mark};
-use crate::recover::lease_ms;
 use crate::metrics::Metrics;
 use crate::progress::{self, Progress};
+use crate::recover::lease_ms;
 use crate::source::{Partition, Records, Source, digest};
 use crate::store::Store;
 

@@ -7,5 +7,7 @@ WHERE operation = 0
     AND offset < {cut_nexts:Array(UInt64)}[arrayFirstIndex(
         (name, number) -> name = topic AND number = partition, {cut_topics:Array(String)}, {cut_partitions:Array(UInt32)})]
     AND {{conditions}}
+    AND outcome != 'not_billed'
 GROUP BY account_id
+HAVING sum(attempts) > 0
 ORDER BY account_id

@@ -103,6 +103,12 @@ pub fn prepare(published: &[Published], texts: &[String], at: Millis) -> Result<
         });
         let replaced = replaced.transpose()?;
         let key = Key::of(&row);
+        if let Some(replaced) = replaced.filter(|replaced| Key::of(replaced) != key) {
+            return Err(Refused(format!(
+                "row {} supersedes {}, which is of another model, provider or scope: it would leave those without a price",
+                row.id, replaced.id
+            )));
+        }
         if row.effective_from.is_none() {
             let present = before.at(&key, later);
             match (replaced, present) {

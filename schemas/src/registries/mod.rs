@@ -167,11 +167,29 @@ pub fn read<C: Change>(stored: &[Stored]) -> Result<C::State, Unreadable> {
     Ok(state)
 }
 
-/// What is known of the last version of a thing.
-struct Last {
+/// What is known of a version of a thing.
+struct Known {
     version: u32,
     effective_from: Option<Millis>,
     body: String,
+}
+
+/// Whether a change says what is set already. With an instant, the version that counts from that instant; without one,
+/// the version that is in effect once the change would be, and then only where none follows it.
+fn is_said(known: &[Known], body: &str, asked: Option<Millis>, later: Millis) -> bool {
+    let counting = |is_meant: &dyn Fn(Option<Millis>) -> bool| {
+        let meant = known.iter().filter(|known| is_meant(known.effective_from));
+        meant
+            .max_by_key(|known| (known.effective_from, known.version))
+            .is_some_and(|known| known.body == body)
+    };
+    match asked {
+        Some(asked) => counting(&|from| from == Some(asked)),
+        None => {
+            let has_begun = |from: Option<Millis>| from.is_none_or(|from| from <= later);
+            known.iter().all(|known| has_begun(known.effective_from)) && counting(&has_begun)
+        }
+    }
 }
 
 /// What changes make of what was set before them: all of them, or none. `log_time` is when they were logged.
@@ -180,20 +198,20 @@ struct Last {
 /// Says in words why they cannot be carried out.
 pub fn apply<C: Change>(stored: &[Stored], changes: &[C], log_time: Millis) -> Result<Outcome, String> {
     let mut state = read::<C>(stored).map_err(|error| error.to_string())?;
-    let mut last: HashMap<(String, String), Last> = HashMap::new();
+    let mut known: HashMap<(String, String), Vec<Known>> = HashMap::new();
     for row in stored {
-        let known = Last {
+        known.entry((row.kind.clone(), row.id.clone())).or_default().push(Known {
             version: row.version,
             effective_from: row.effective_from.map(Millis),
             body: row.body.clone(),
-        };
-        last.insert((row.kind.clone(), row.id.clone()), known);
+        });
     }
     let mut outcome = Outcome::default();
     for change in changes {
         let name = format!("{} {:?}", C::WHAT, change.id());
         let key = (change.kind().to_owned(), change.id().to_owned());
-        let before = last.get(&key);
+        let versions = known.entry(key.clone()).or_default();
+        let before = versions.last();
         let version = before.map_or(0, |last| last.version);
         if let Some(based_on) = change.based_on().filter(|based_on| *based_on != version) {
             return Err(format!(
@@ -204,16 +222,14 @@ pub fn apply<C: Change>(stored: &[Stored], changes: &[C], log_time: Millis) -> R
         let kept = change.kept().map_err(|detail| format!("{name}: {detail}"))?;
         let body = serde_json::to_string(&kept).map_err(|error| format!("{name}: {error}"))?;
         let asked = change.effective_from().map(|from| Millis(from.as_millisecond()));
-        if before.is_some_and(|last| {
-            last.body == body && asked.is_none_or(|from| last.effective_from == Some(from))
-        }) {
+        let later = Millis(log_time.0.saturating_add(LATER_VERSION_AFTER_MS));
+        if is_said(versions, &body, asked, later) {
             outcome.unchanged += 1;
             continue;
         }
         if change.is_ended() && version == 0 {
             return Err(format!("there is no {name} to end"));
         }
-        let later = Millis(log_time.0.saturating_add(LATER_VERSION_AFTER_MS));
         let effective_from = asked.or_else(|| (version > 0).then_some(later));
         let version = version + 1;
         kept.insert(&mut state, version, effective_from).map_err(|detail| format!("{name}: {detail}"))?;
@@ -231,7 +247,7 @@ pub fn apply<C: Change>(stored: &[Stored], changes: &[C], log_time: Millis) -> R
             team: team.to_owned(),
             body: body.clone(),
         });
-        last.insert(key, Last { version, effective_from, body });
+        versions.push(Known { version, effective_from, body });
     }
     Ok(outcome)
 }
