@@ -65,7 +65,7 @@ pub(crate) const COLUMNS: &[Column] = &[
         Kept::InEntries,
     ),
     column("outcome", "outcome", Kept::InEntries),
-    // No month is closed yet: every entry is in an open period, which has no invoice.
+    // Before the first close every entry is in an open period, which has no invoice; after it the question is refused.
     column("invoice", "''", Kept::Everywhere),
     column("currency", "currency", Kept::Everywhere),
     CHARGE_CURRENCY,

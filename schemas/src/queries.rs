@@ -54,6 +54,8 @@ queries! {
     INVOICE_UNPRICED: Bounded = "invoice_unpriced";
     /// Closed invoices.
     INVOICES: Bounded = "invoices";
+    /// How many invoices are closed.
+    INVOICES_COUNT: Open = "invoices_count";
     /// Every month that is closed.
     INVOICE_CLOSES: Open = "invoice_closes";
     /// How far each partition is posted.

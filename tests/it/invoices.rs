@@ -161,6 +161,8 @@ fn a_month_closes_once_and_what_comes_later_is_an_adjustment_of_the_next() {
     assert_eq!(invoice_of("l1"), second["id"]);
     assert_eq!(invoice_of("s5"), "open period 2026-11", "of the account's own zone");
 
+    assert_eq!(embedded.status("/v1/spend?group_by=invoice"), 400, "no total says that there is no invoice");
+
     // The team's book holds the same entries: 1,000,000 and 2 × 4000 and so on of all customers.
     let team = embedded.get("/v1/invoices?account=search&period=2026-10&state=open");
     assert_eq!(team["rows"][0]["exact_usage"], "0.042", "0.012 + 0.014 + 3000 and 5000 × 2: {team}");
@@ -196,4 +198,40 @@ fn a_close_lists_what_speaks_against_it_and_a_customer_and_a_team_of_one_name_ar
     let (status, problem) =
         close(&embedded, &json!({"account": "twin", "kind": "team", "period": "2026-13"}));
     assert_eq!((status, &problem["parameter"]), (400, &json!("period")));
+}
+
+/// 0.111 dollars an hour and a fifth on top: no second has a price that ends, so each entry's own amount tells nothing
+/// of its price, and rounding each by itself would come to nothing.
+#[test]
+fn entries_without_a_price_that_ends_are_one_line_that_is_rounded_once() {
+    let mut embedded = Embedded::start();
+    let rows = json!({"rows": [{
+        "id": "openai/heard@1", "provider": "openai", "model": "heard", "currency": "USD",
+        "prices": [{"unit": "input_audio_seconds", "amount": "0.111", "per": "3600"}],
+    }]});
+    assert_eq!(embedded.call(Method::POST, "/v1/models", &rows).0, 200);
+    let account = json!({"id": "acme", "kind": "customer", "currency": "USD"});
+    assert_eq!(embedded.call(Method::POST, "/v1/accounts", &account).0, 200);
+    let markup = json!({"id": "fifth", "scope": {"customer": "acme"}, "percent": "20"});
+    assert_eq!(embedded.call(Method::POST, "/v1/markups", &markup).0, 200);
+    let events: Vec<String> = (1..=100)
+        .map(|seconds| {
+            json!({
+                "event_id": format!("a{seconds}"), "request_id": format!("a{seconds}"), "key": "k",
+                "occurred_at": "2026-11-05T00:00:00Z", "customer": "acme", "endpoint_family": "audio-transcription",
+                "provider": "openai", "model": "heard", "status": 200, "units": {"input_audio_seconds": seconds},
+            })
+            .to_string()
+        })
+        .collect();
+    embedded.send(&[events.join("\n")], |_| ());
+    wait_for_events(&embedded, 100);
+    let open = embedded.get("/v1/invoices?account=acme&period=2026-11");
+    let invoice = &open["rows"][0];
+    assert_eq!(invoice["lines"].as_array().unwrap().len(), 1, "{invoice}");
+    assert_eq!(invoice["lines"][0]["quantity"], "5050");
+    // 5050 × 0.111 / 3600 × 1.2 = 0.18685, of which each entry has its 18 decimals.
+    assert_eq!(invoice["total"], "0.19");
+    let spend = embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&customer=acme");
+    assert_eq!(invoice["exact_usage"], spend["rows"][0]["amount"], "{spend}");
 }

@@ -212,6 +212,9 @@ mod tests {
         );
         let refused = publish(&mut published, &[text("e", "3", r#", "supersedes": "z""#)], 0).unwrap_err();
         assert_eq!(refused, "row e supersedes z, which is not published");
+        let own = text("f", "3", r#", "supersedes": "b", "scope": {"customer": "acme"}"#);
+        let refused = publish(&mut published, &[own], 0).unwrap_err();
+        assert!(refused.contains("of another model, provider or scope"), "{refused}");
     }
 
     #[test]

@@ -57,6 +57,21 @@ fn what_is_set_already_is_not_set_again() {
 }
 
 #[test]
+fn what_is_to_come_does_not_make_a_change_for_now_superfluous() {
+    let mut world = World::<OwnerText>::new();
+    world.change(&[r#"{"key":"k","team":"a"}"#]).unwrap();
+    let to_come = r#"{"key":"k","team":"b","effective_from":"2027-01-01T00:00:00Z"}"#;
+    world.change(&[to_come]).unwrap();
+    assert_eq!(world.change(&[r#"{"key":"k","team":"b"}"#]).unwrap(), ["k@3 60000"]);
+    // The past is put right; what is in effect now is what was set for later than that.
+    let mut world = World::<OwnerText>::new();
+    world.change(&[r#"{"key":"k","team":"a"}"#]).unwrap();
+    world.change(&[r#"{"key":"k","team":"b","effective_from":"2026-06-01T00:00:00Z"}"#]).unwrap();
+    world.change(&[r#"{"key":"k","team":"a","effective_from":"2026-01-01T00:00:00Z"}"#]).unwrap();
+    assert_eq!(world.change(&[r#"{"key":"k","team":"a"}"#]).unwrap(), ["k@4 60000"]);
+}
+
+#[test]
 fn a_change_that_was_prepared_on_another_version_is_refused_and_names_both() {
     let mut world = World::<OwnerText>::new();
     world.change(&[r#"{"key":"k","team":"a","based_on":0}"#]).unwrap();

@@ -1,0 +1,2 @@
+-- How many invoices are closed.
+SELECT count() AS invoices FROM invoices
