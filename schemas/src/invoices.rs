@@ -361,7 +361,7 @@ pub struct Heading<'a> {
 }
 
 /// The invoices of an account's month: one for each currency that occurs, and the account's own in any case, so that a
-/// month without usage can be closed too. They are open; [`InvoiceText::close`] closes one.
+/// month without usage can be closed too. They are open; the worker closes them.
 ///
 /// # Errors
 /// [`Error::Overflow`] where a sum has more than 38 digits.
