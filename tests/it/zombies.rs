@@ -137,14 +137,14 @@ fn a_batch_that_another_version_of_the_decoder_announced_is_completed_and_says_s
     let truth = some_traffic(&world, 1);
     first.wait(PATIENCE).unwrap();
     let (offset, intent) = committed(&world);
-    let older = intent.replace(r#""decoder":1"#, r#""decoder":0"#);
+    let older = intent.replace(r#""decoder":2"#, r#""decoder":0"#);
     assert_ne!(older, intent, "the intent names its decoder");
     commit(&world, offset, &older);
     let _next = worker(&world, "");
     world.wait_until_received(truth.received);
     world.assert_holds(&truth);
     let named =
-        "SELECT count() FROM batches WHERE topic = 'usage.events' AND decoder = 0 AND decoder_closed = 1";
+        "SELECT count() FROM batches WHERE topic = 'usage.events' AND decoder = 0 AND decoder_closed = 2";
     assert_eq!(world.number(named), 1);
 }
 
