@@ -18,7 +18,7 @@ use crate::stored;
 use crate::tables::Origin;
 
 table! {
-    /// Rows of `entries`.
+    /// Rows of `entries` that usage makes. What only a reversal says is left to the columns' defaults.
     Entries = "entries" {
         event_id: Text = "String",
         event_hash: Fixed<16> = "UInt128",
@@ -35,11 +35,6 @@ table! {
         kind: Text = "String",
         operation: Fixed<8> = "UInt64",
         book: Fixed<8> = "UInt64",
-        reverses_topic: Text = "String",
-        reverses_partition: Fixed<4> = "UInt32",
-        reverses_offset: Fixed<8> = "UInt64",
-        reverses_ordinal: Fixed<4> = "UInt32",
-        reason: Text = "String",
         key: Text = "String",
         team: Text = "String",
         app: Text = "String",
@@ -186,11 +181,6 @@ impl Entries {
         self.kind.push("usage");
         self.operation.push(0_u64.to_le_bytes());
         self.book.push(posting.book.to_le_bytes());
-        self.reverses_topic.push("");
-        self.reverses_partition.push(0_u32.to_le_bytes());
-        self.reverses_offset.push(0_u64.to_le_bytes());
-        self.reverses_ordinal.push(0_u32.to_le_bytes());
-        self.reason.push("");
     }
 
     fn push_owners(&mut self, entry: &Entry<'_, '_>) {
