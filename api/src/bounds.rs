@@ -30,16 +30,28 @@ impl Bounds {
         Self { customers: Vec::new(), teams: Vec::new() }
     }
 
-    /// Whether an account's invoices are the token's to see. An invoice is of the whole customer or team, so a token
-    /// that is bound to customers and to teams, which sees what is of both, sees none.
-    pub(crate) fn sees_account(&self, kind: Kind, id: &str) -> bool {
-        let names = |names: &[String]| names.iter().any(|name| name == id);
-        match (self.customers.is_empty(), self.teams.is_empty()) {
-            (true, true) => true,
-            (false, true) => kind == Kind::Customer && names(&self.customers),
-            (true, false) => kind == Kind::Team && names(&self.teams),
-            (false, false) => false,
+    /// The customers and the teams that a bound token sees whole: a token that is bound to customers and to teams sees
+    /// what is of both, and so none of either.
+    pub(crate) fn whole(&self) -> (&[String], &[String]) {
+        if self.customers.is_empty() || self.teams.is_empty() {
+            (&self.customers, &self.teams)
+        } else {
+            (&[], &[])
         }
+    }
+
+    const fn is_bound(&self) -> bool {
+        !self.customers.is_empty() || !self.teams.is_empty()
+    }
+
+    /// Whether an account's invoices are the token's to see. An invoice is of the whole customer or team.
+    pub(crate) fn sees_account(&self, kind: Kind, id: &str) -> bool {
+        let (customers, teams) = self.whole();
+        let names = match kind {
+            Kind::Customer => customers,
+            Kind::Team => teams,
+        };
+        !self.is_bound() || names.iter().any(|name| name == id)
     }
 }
 
@@ -110,15 +122,14 @@ impl Conditions {
     /// The conditions of these bounds over a table of accounts, which has the columns `kind` and `account`.
     pub(crate) fn of_accounts(bounds: &Bounds) -> Self {
         let mut values = Values::default();
-        let of = |kind: &str, names: &[String], values: &mut Values| {
-            format!("kind = '{kind}' AND account IN {}", values.bind_texts(names))
-        };
-        let terms = match (bounds.customers.is_empty(), bounds.teams.is_empty()) {
-            (true, true) => Vec::new(),
-            (false, true) => vec![of("customer", &bounds.customers, &mut values)],
-            (true, false) => vec![of("team", &bounds.teams, &mut values)],
-            (false, false) => vec!["false".to_owned()],
-        };
+        let mut terms = Vec::new();
+        if bounds.is_bound() {
+            let (customers, teams) = bounds.whole();
+            let (customers, teams) = (values.bind_texts(customers), values.bind_texts(teams));
+            terms.push(format!(
+                "((kind = 'customer' AND account IN {customers}) OR (kind = 'team' AND account IN {teams}))"
+            ));
+        }
         Self { terms, values }
     }
 

@@ -193,7 +193,9 @@ pub(crate) async fn list(
     }
     if caller.is_bound() {
         // A price of somebody's own is his business.
-        let (customers, teams) = (values.bind_texts(&caller.customers), values.bind_texts(&caller.teams));
+        let bounds = Bounds::of(&caller);
+        let (customers, teams) = bounds.whole();
+        let (customers, teams) = (values.bind_texts(customers), values.bind_texts(teams));
         filters.push(format!(
             "(scope_text = '' OR JSONExtractString(body, 'scope', 'customer') IN {customers} \
              OR JSONExtractString(body, 'scope', 'team') IN {teams})"

@@ -50,12 +50,6 @@ impl Month {
     pub const fn next(self) -> Option<Self> {
         if self.month == 12 { Self::new(self.year + 1, 1) } else { Self::new(self.year, self.month + 1) }
     }
-
-    /// The month before; `None` before 0001-01.
-    #[must_use]
-    pub const fn previous(self) -> Option<Self> {
-        if self.month == 1 { Self::new(self.year - 1, 12) } else { Self::new(self.year, self.month - 1) }
-    }
 }
 
 /// `YYYY-MM`.
@@ -324,7 +318,6 @@ mod tests {
         }
         let month = |text| Month::parse(text).unwrap();
         assert_eq!(month("2026-12").next(), Some(month("2027-01")));
-        assert_eq!(month("2027-01").previous(), Some(month("2026-12")));
         assert_eq!(month("9999-12").next(), None);
     }
 }

@@ -674,6 +674,21 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_that_lacks_a_partition_or_ends_sooner_does_not_reach_the_other() {
+        let cut = |ends: &[(&str, u32, u64)]| Cut {
+            topics: ends.iter().map(|(topic, ..)| (*topic).to_owned()).collect(),
+            partitions: ends.iter().map(|(_, partition, _)| *partition).collect(),
+            nexts: ends.iter().map(|(.., next)| *next).collect(),
+        };
+        let before = cut(&[("u", 0, 5), ("u", 1, 7)]);
+        assert!(cut(&[("c", 0, 1), ("u", 1, 7), ("u", 0, 6)]).reaches(&before));
+        assert!(!cut(&[("u", 0, 5), ("u", 1, 6)]).reaches(&before));
+        assert!(!cut(&[("u", 0, 9)]).reaches(&before));
+        assert!(before.reaches(&Cut::default()));
+        assert_eq!((before.next("u", 1), before.next("u", 2)), (7, 0));
+    }
+
+    #[test]
     fn the_hash_is_over_everything_but_itself() {
         let months = Months::new(month("2026-11"), month("2026-11"), "UTC").unwrap();
         let account = account();

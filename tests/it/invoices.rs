@@ -193,6 +193,21 @@ fn a_close_lists_what_speaks_against_it_and_a_customer_and_a_team_of_one_name_ar
     assert_eq!(status, 200, "{closed}");
     assert_eq!(closed["invoices"][0]["accepted"][0]["detail"], "1 entries have no full price");
     assert_eq!(closed["invoices"][0]["exact_usage"], "0.002");
+    // A record of the customer's own that waits in quarantine stops the month in which it was logged.
+    let broken = event("q1", "twin", "2026-11-05T00:00:00Z", 1, 0)
+        .replace("\"prompt_tokens\":1", "\"prompt_tokens\":-1");
+    embedded.send(&[broken], |_| ());
+    wait_for_events(&embedded, 3);
+    let november = |accept: Value| json!({"account": "twin", "kind": "customer", "period": "2026-11", "accept": accept, "reason": "agreed"});
+    let (status, problem) = close(&embedded, &november(json!(["incomplete"])));
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(problem["blockers"]["twin"][0]["what"], "quarantine", "{problem}");
+    let (status, closed) = close(&embedded, &november(json!(["incomplete", "quarantine"])));
+    assert_eq!(status, 200, "{closed}");
+    assert_eq!(
+        closed["invoices"][0]["accepted"][1]["detail"],
+        "1 records of this account wait in quarantine"
+    );
     let (status, problem) = close(&embedded, &json!({"account": "nobody", "period": "2026-10"}));
     assert_eq!(status, 404, "{problem}");
     let (status, problem) =

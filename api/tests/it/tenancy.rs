@@ -72,6 +72,15 @@ fn quarantined(offset: usize, mark: &str) -> Value {
 /// An account, an owner and a markup of each customer, set as anybody sets them.
 async fn registries(world: &World) -> Result<()> {
     let each = |row: fn(&str) -> Value| json!({"rows": MARKS.map(row)});
+    let price = |mark: &str| {
+        json!({"id": format!("{mark}-row"), "provider": "openai", "model": "gpt-5", "currency": "USD",
+               "scope": {"customer": mark}, "prices": [{"unit": "output_text_tokens", "amount": "1"}]})
+    };
+    let contract = |mark: &str| {
+        json!({"id": format!("{mark}-contract"), "provider": "openai", "model": "gpt-5", "currency": "USD",
+               "scope": {"provider_account": format!("{mark}-account")},
+               "prices": [{"unit": "output_text_tokens", "amount": "1"}]})
+    };
     let account = |mark: &str| json!({"id": mark, "kind": "customer", "name": format!("{mark} Inc."), "currency": "USD"});
     let team = |mark: &str| json!({"id": format!("{mark}-team"), "kind": "team", "currency": "USD"});
     let owner = |mark: &str| {
@@ -80,6 +89,8 @@ async fn registries(world: &World) -> Result<()> {
     };
     let markup = |mark: &str| json!({"id": format!("{mark}-markup"), "scope": {"customer": mark}, "percent": "5", "notes": format!("{mark}-note")});
     for (path, body) in [
+        ("/v1/models", each(price)),
+        ("/v1/models", each(contract)),
         ("/v1/accounts", each(account)),
         ("/v1/accounts", each(team)),
         ("/v1/owners", each(owner)),
@@ -141,7 +152,7 @@ fn path(draw: &mut Draw, cursors: &[String]) -> String {
         }
         1 | 2 => "/v1/entries",
         3 => "/v1/quarantine",
-        4 if draw.below(4) == 0 => "/v1/models",
+        4 if draw.below(2) == 0 => return "/v1/models?limit=100".to_owned(),
         _ => "/v1/spend",
     };
     let mut parameters: Vec<String> = Vec::new();
