@@ -102,8 +102,7 @@ pub fn membership_sql(kind: Kind) -> String {
 }
 
 /// The lines of the units with columns of their own, as the slot of the query for sums takes them.
-#[must_use]
-pub fn fixed_lines_sql() -> String {
+fn fixed_lines_sql() -> String {
     let line = |unit: &Unit| {
         let name = unit.name();
         let price = format!("{}_price", name.strip_suffix("_tokens").unwrap_or(name));
@@ -112,6 +111,17 @@ pub fn fixed_lines_sql() -> String {
         )
     };
     Unit::FIXED.iter().map(line).collect::<Vec<_>>().join(",\n                ")
+}
+
+/// The slots of the query for sums, but for the conditions of whoever asks.
+#[must_use]
+pub fn sums_slots(kind: Kind) -> [(&'static str, String); 4] {
+    [
+        ("membership", membership_sql(kind)),
+        ("account", account_column(kind).to_owned()),
+        ("team", "''".to_owned()),
+        ("fixed_lines", fixed_lines_sql()),
+    ]
 }
 
 /// One row of what entries come to, as the store answers it.

@@ -11,13 +11,13 @@ use ledger::account::{Account, Kind};
 use ledger::event::Millis;
 use ledger::invoice::Month;
 use schemas::command::{CloseMonth, Command};
-use schemas::invoices::{Accepted, Cut, InvoiceText, Months, membership_sql, settled_at};
+use schemas::invoices::{Accepted, Cut, InvoiceText, Months, account_column, settled_at};
 use schemas::queries;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::books::{Books, positions};
-use super::open::Membership;
+use super::open::{Group, groups};
 use super::{ROWS_MAX, Wanted, closed_of, month, no_bounds};
 use crate::audit;
 use crate::auth::Unbound;
@@ -280,27 +280,16 @@ impl Judge<'_> {
 
     /// Entries without a full price that would be on the invoices, by account.
     async fn unpriced(&self, accounts: &[&Account]) -> Result<Vec<(String, u64)>, Problem> {
+        let due: Vec<(&Account, Month)> = accounts.iter().map(|account| (*account, self.month)).collect();
         let mut counts = Vec::new();
-        let mut zones: BTreeMap<(&str, Cut), Vec<&Account>> = BTreeMap::new();
-        for account in accounts {
-            let before = self.books.cut_before(self.kind, &account.id, self.month);
-            zones.entry((&account.time_zone, before)).or_default().push(account);
-        }
-        for ((time_zone, before), accounts) in zones {
-            let Some(first) = accounts.first() else { continue };
-            let question = Membership {
-                kind: self.kind,
-                accounts: accounts.iter().map(|account| account.id.clone()).collect(),
-                months: self.books.months(self.kind, &first.id, self.month, time_zone)?,
-                cut: self.cut.clone(),
-                before,
-            };
-            let column = schemas::invoices::account_column(self.kind);
+        for Group { question, .. } in groups(self.books, &due, self.cut)? {
             let rows: Vec<Count> = self
                 .service
                 .store
                 .bounded(queries::INVOICE_UNPRICED, question.conditions(&Bounds::none()), |statement| {
-                    statement.slot("membership", &membership_sql(self.kind)).slot("account", column)
+                    statement
+                        .slot("membership", &question.sql())
+                        .slot("account", account_column(question.kind))
                 })
                 .await?;
             counts.extend(rows.into_iter().map(|row| (row.account_id, row.entries)));

@@ -239,7 +239,7 @@ async fn open_of(
         }
         let Some(month) = wanted.period.or_else(|| month_of(now, &account.time_zone)) else { continue };
         if books.last_month(kind, id).is_none_or(|last| last < month) {
-            due.push((kind, account, month));
+            due.push((account, month));
         }
     }
     open::invoices_of(store, bounds, books, &due).await

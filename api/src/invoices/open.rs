@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use ledger::account::{Account, Kind};
 use ledger::invoice::{Month, Sum, Terms};
-use schemas::invoices::{
-    Cut, Heading, InvoiceText, Months, SumRow, account_column, fixed_lines_sql, invoices, membership_sql,
-};
+use schemas::invoices::{Cut, Heading, InvoiceText, Months, SumRow, invoices, membership_sql, sums_slots};
 use schemas::queries;
 
 use super::books::Books;
@@ -56,24 +54,10 @@ pub(super) async fn invoices_of(
     store: &Store,
     bounds: &Bounds,
     books: &Books,
-    due: &[(Kind, &Account, Month)],
+    due: &[(&Account, Month)],
 ) -> Result<Vec<InvoiceText>, Problem> {
-    // One question for all that share months and cut.
-    let mut groups: BTreeMap<(&str, String, Month, Cut), Vec<&Account>> = BTreeMap::new();
-    for (kind, account, month) in due {
-        let before = books.cut_before(*kind, &account.id, *month);
-        groups.entry((kind.name(), account.time_zone.clone(), *month, before)).or_default().push(account);
-    }
     let mut made = Vec::new();
-    for ((_, time_zone, month, before), accounts) in groups {
-        let Some(first) = accounts.first() else { continue };
-        let question = Membership {
-            kind: first.kind,
-            accounts: accounts.iter().map(|account| account.id.clone()).collect(),
-            months: books.months(first.kind, &first.id, month, &time_zone)?,
-            cut: books.everything.clone(),
-            before,
-        };
+    for Group { question, month, accounts } in groups(books, due, &books.everything)? {
         let mut sums = sums(store, bounds, &question).await?;
         for account in accounts {
             let heading = Heading { account, months: &question.months, month };
@@ -84,6 +68,39 @@ pub(super) async fn invoices_of(
     Ok(made)
 }
 
+/// Accounts about whose month one question answers.
+pub(super) struct Group<'a> {
+    pub(super) question: Membership,
+    pub(super) month: Month,
+    pub(super) accounts: Vec<&'a Account>,
+}
+
+/// One question for all that share kind, months and the cut before.
+pub(super) fn groups<'a>(
+    books: &Books,
+    due: &[(&'a Account, Month)],
+    cut: &Cut,
+) -> Result<Vec<Group<'a>>, Problem> {
+    let mut groups: BTreeMap<(&str, &str, Month, Cut), Vec<&Account>> = BTreeMap::new();
+    for (account, month) in due {
+        let before = books.cut_before(account.kind, &account.id, *month);
+        groups.entry((account.kind.name(), &account.time_zone, *month, before)).or_default().push(account);
+    }
+    let mut asked = Vec::with_capacity(groups.len());
+    for ((_, time_zone, month, before), accounts) in groups {
+        let Some(Account { kind, id, .. }) = accounts.first() else { continue };
+        let question = Membership {
+            kind: *kind,
+            accounts: accounts.iter().map(|account| account.id.clone()).collect(),
+            months: books.months(*kind, id, month, time_zone)?,
+            cut: cut.clone(),
+            before,
+        };
+        asked.push(Group { question, month, accounts });
+    }
+    Ok(asked)
+}
+
 /// What entries come to, by account and currency.
 async fn sums(
     store: &Store,
@@ -92,11 +109,9 @@ async fn sums(
 ) -> Result<HashMap<String, BTreeMap<String, Vec<Sum>>>, Problem> {
     let rows: Vec<SumRow> = store
         .bounded(queries::INVOICE_SUMS, question.conditions(bounds), |statement| {
-            statement
-                .slot("membership", &question.sql())
-                .slot("account", account_column(question.kind))
-                .slot("team", "''")
-                .slot("fixed_lines", &fixed_lines_sql())
+            sums_slots(question.kind)
+                .into_iter()
+                .fold(statement, |statement, (name, sql)| statement.slot(name, &sql))
         })
         .await?;
     let mut sums: HashMap<String, BTreeMap<String, Vec<Sum>>> = HashMap::new();

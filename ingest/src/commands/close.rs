@@ -10,8 +10,7 @@ use ledger::invoice::{Month, Sum, Terms};
 use ledger::money::Amount;
 use schemas::command::CloseMonth;
 use schemas::invoices::{
-    Cut, Heading, InvoiceRow, InvoiceText, Months, SumRow, account_column, fixed_lines_sql, invoices,
-    membership_sql, month_of,
+    Cut, Heading, InvoiceRow, InvoiceText, Months, SumRow, account_column, invoices, month_of, sums_slots,
 };
 use schemas::queries;
 use schemas::registries::{self, AccountText};
@@ -183,13 +182,12 @@ impl CommandMaker {
         cut: &Cut,
         before: &Cut,
     ) -> Result<Vec<SumRow>, Refusal> {
-        let text = queries::INVOICE_SUMS
-            .text()
-            .replace("{{membership}}", &membership_sql(kind))
-            .replace("{{account}}", account_column(kind))
-            .replace("{{team}}", "''")
-            .replace("{{fixed_lines}}", &fixed_lines_sql())
-            .replace("{{conditions}}", "true");
+        let text = sums_slots(kind)
+            .into_iter()
+            .chain([("conditions", "true".to_owned())])
+            .fold(queries::INVOICE_SUMS.text().to_owned(), |text, (name, sql)| {
+                text.replace(&format!("{{{{{name}}}}}"), &sql)
+            });
         let query = self
             .store
             .sequential(&text)
