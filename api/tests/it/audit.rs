@@ -1,10 +1,11 @@
 //! The trial balance finds what is missing, doubled or badly counted, and names the first offset.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use axum::http::Method;
 use serde_json::{Value, json};
+use tests::wait::until_async;
 
 use crate::world::World;
 
@@ -295,15 +296,11 @@ async fn the_last_audit_that_the_process_made_by_itself_is_kept_and_measured() -
     let (status, _) = world.call(Method::GET, "/v1/audit?cached=true", &world.admin, None).await?;
     assert_eq!(status, 404);
     let world = world.auditing(Duration::from_secs(1))?;
-    let begun = Instant::now();
-    let report = loop {
+    let report = until_async("an audit by itself", Duration::from_secs(60), async || {
         let (status, report) = world.call(Method::GET, "/v1/audit?cached=true", &world.admin, None).await?;
-        if status == 200 {
-            break report;
-        }
-        ensure!(begun.elapsed() < Duration::from_secs(60), "no audit was made");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+        Ok((status == 200).then_some(report))
+    })
+    .await?;
     assert_eq!((&report["clean"], &report["sweep"]["repeats"]), (&json!(true), &json!(0)), "{report}");
     let metrics = world.text("/metrics").await?;
     for line in [

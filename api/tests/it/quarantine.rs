@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use futures::FutureExt;
 use serde_json::{Value, json};
+use tests::wait::until_async;
 
 use crate::world::World;
 
@@ -307,16 +308,12 @@ async fn a_replay_that_was_left_between_decision_and_log_is_finished_once() -> R
     world.worker.takes_no_usage.store(false, Ordering::SeqCst);
 
     let mut chores = world.chores()?.run().boxed();
-    let is_done = async {
-        loop {
-            let shown = world.get("/v1/quarantine?state=replayed").await?;
-            let rows = shown["rows"].as_array().context("rows")?;
-            if rows.iter().all(|row| row["resolution"]["replayed_as"].is_string()) {
-                return anyhow::Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
+    let is_done = until_async("both records to be replayed", Duration::from_secs(60), async || {
+        let shown = world.get("/v1/quarantine?state=replayed").await?;
+        let rows = shown["rows"].as_array().context("rows")?;
+        let sent = rows.iter().filter(|row| row["resolution"]["replayed_as"].is_string());
+        Ok((sent.count() == 2).then_some(()))
+    });
     tokio::select! {
         () = &mut chores => {}
         done = is_done => done?,
