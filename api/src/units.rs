@@ -2,21 +2,13 @@
 
 use std::collections::BTreeMap;
 
-/// The units with fixed columns, in the order in which the queries list them.
-pub(crate) const FIXED: [&str; 7] = [
-    "input_uncached_tokens",
-    "input_cache_read_tokens",
-    "input_cache_write_tokens",
-    "input_cache_write_5m_tokens",
-    "input_cache_write_1h_tokens",
-    "output_text_tokens",
-    "output_reasoning_tokens",
-];
+use ledger::unit::Unit;
 
-/// The column of a fixed unit's price: the unit's name with `price` for `tokens`.
-pub(crate) fn price_column(unit: &str) -> String {
-    format!("{}_price", unit.strip_suffix("_tokens").unwrap_or(unit))
-}
+/// The names of the units with fixed columns, in the order in which the queries list them.
+pub(crate) const FIXED: [&str; Unit::FIXED.len()] = {
+    let [a, b, c, d, e, f, g] = Unit::FIXED;
+    [a.name(), b.name(), c.name(), d.name(), e.name(), f.name(), g.name()]
+};
 
 /// The names of the fixed units as an SQL array.
 pub(crate) fn fixed_sql() -> String {
@@ -39,10 +31,5 @@ mod tests {
         let shown: Vec<String> =
             quantities.iter().map(|(unit, quantity)| format!("{unit}={quantity}")).collect();
         assert_eq!(shown, ["seconds=1.5", "tokens=-2"]);
-    }
-
-    #[test]
-    fn a_fixed_units_price_has_the_units_name() {
-        assert_eq!(price_column("input_cache_write_5m_tokens"), "input_cache_write_5m_price");
     }
 }

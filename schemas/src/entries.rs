@@ -449,6 +449,12 @@ fn as_fixed(line: &Line) -> Option<(usize, i64, i128)> {
     Some((position, quantity, price))
 }
 
+/// The column of a fixed unit's price: the unit's name with `price` for `tokens`.
+#[must_use]
+pub fn price_column(unit: &str) -> String {
+    format!("{}_price", unit.strip_suffix("_tokens").unwrap_or(unit))
+}
+
 fn fixed_position(unit: Unit) -> Option<usize> {
     let position = match unit {
         Unit::InputUncachedTokens => 0,
@@ -537,6 +543,11 @@ fn dimensions(entry: &Entry<'_, '_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fixed_units_price_has_the_units_name() {
+        assert_eq!(price_column("input_cache_write_5m_tokens"), "input_cache_write_5m_price");
+    }
 
     #[test]
     fn a_fixed_unit_has_the_place_that_the_domain_gives_it() {

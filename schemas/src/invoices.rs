@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::columns::{Fixed, List, Text, table};
+use crate::entries::price_column;
 use crate::queries;
 use crate::tables::{Origin, push_list};
 
@@ -105,7 +106,7 @@ pub fn membership_sql(kind: Kind) -> String {
 fn fixed_lines_sql() -> String {
     let line = |unit: &Unit| {
         let name = unit.name();
-        let price = format!("{}_price", name.strip_suffix("_tokens").unwrap_or(name));
+        let price = price_column(name);
         format!(
             "('{name}', toDecimal128({name}, 18), if(has(unpriced_units, '{name}'), '', toString({price})), toDecimal256({name}, 0) * {price}, '')"
         )

@@ -1,6 +1,7 @@
 //! Runs a spend question: writes its segments into the named queries and reads the totals.
 
 use clickhouse::Row;
+use schemas::entries::price_column;
 use schemas::queries;
 use serde::Deserialize;
 
@@ -261,7 +262,7 @@ fn lines_slots(statement: Statement, by_unit: bool, unit_condition: &str) -> Sta
     let fixed: Vec<String> = FIXED
         .iter()
         .map(|unit| {
-            let price = units::price_column(unit);
+            let price = price_column(unit);
             format!("('{unit}', toDecimal128({unit}, 18), toDecimal256({unit}, 0) * {price})")
         })
         .collect();
