@@ -256,7 +256,8 @@ impl Campaign {
             Fault::TerminateWorker => {
                 let index = self.any_worker();
                 let _ended = self.workers[index].process.terminate();
-                self.workers[index].process.wait(PATIENCE).unwrap();
+                // One that is to stop at a point may come there only now.
+                self.workers[index].process.wait_awake(PATIENCE).unwrap();
                 self.workers[index] = self.worker(None);
             }
             Fault::KillEngine => {

@@ -219,6 +219,16 @@ impl Process {
             .with_context(|| log.end())
     }
 
+    /// [`Self::wait`] for a process that may be frozen, or freeze itself on the way: it is let go on each time.
+    pub fn wait_awake(&mut self, within: Duration) -> Result<ExitStatus> {
+        let what = format!("the end of {}", self.name);
+        wait::until(&what, within, || {
+            let _ended = self.resume();
+            Ok(self.child.try_wait()?)
+        })
+        .with_context(|| self.log.end())
+    }
+
     /// The first line with `needle` in it, waited for. Fails with the end of the log when the process ends without it or
     /// `within` has passed.
     pub fn wait_for_line(&mut self, needle: &str, within: Duration) -> Result<String> {
