@@ -12,7 +12,7 @@ use ledger::prices::Match;
 use ledger::unit::Unit;
 use ledger::usage::Dimensions;
 
-use crate::columns::{Fixed, List, Pair, Text, table};
+use crate::columns::{Fixed, List, Pair, Stated, Text, table};
 use crate::digest::DigestedEntry;
 use crate::stored;
 use crate::tables::Origin;
@@ -78,7 +78,7 @@ table! {
         conditions: Text = "String",
         dimensions: Text = "String",
         currency: Text = "String",
-        charge_currency: Text = "String",
+        charge_currency: Stated<Text> = "String",
         list_row: Text = "String",
         list_matched_by: Text = "String",
         charge_row: Text = "String",
@@ -257,7 +257,7 @@ impl Entries {
 
     /// The planes beside the cost, where they are others.
     fn push_planes(&mut self, entry: &Entry<'_, '_>) {
-        self.charge_currency.push(entry.charge_currency);
+        self.charge_currency.0.push(entry.charge_currency);
         self.list_row.push(row_id(entry.list.as_ref()));
         self.list_matched_by.push(matched_by(entry.list.as_ref()));
         push_plane(&mut self.list_lines, entry.list.as_ref());

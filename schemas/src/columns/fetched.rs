@@ -55,8 +55,8 @@ impl Fetched {
     /// The block with one more column, which has the same value in every row.
     #[must_use]
     pub fn with_constant(self, name: &str, kind: &str, value: &[u8]) -> Vec<Bytes> {
-        let mut block = BlockWriter::new(self.columns + 1, self.rows);
-        block.encoded(self.body);
+        let mut block = BlockWriter::new(self.rows);
+        block.encoded(self.columns, self.body);
         block.constant(name, kind, value);
         block.finish()
     }
