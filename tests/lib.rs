@@ -3,4 +3,4 @@
 
 mod support;
 
-pub use support::{broker, disk, engine, folder, ports, process, proxy, wait};
+pub use support::{broker, disk, engine, failures, folder, ports, process, proxy, wait};

@@ -1,9 +1,10 @@
-//! A disk that is full for a while: under the store, and under the embedded log. What was acknowledged is in the ledger
-//! once, and when there is room again all goes on by itself.
+//! A disk that is full for a while, or fails: under the store, and under the embedded log. What was acknowledged is in
+//! the ledger once, and when there is room again, or the disk answers, all goes on by itself.
 
 use tests::broker::Broker;
 use tests::disk::Disk;
 use tests::engine::Engine;
+use tests::failures::Failures;
 use tests::{folder, wait};
 use traffic::{Config, Truth};
 
@@ -31,6 +32,25 @@ fn a_store_on_a_full_disk_is_waited_for_and_takes_everything_once_when_there_is_
         let times = usize::try_from(seed - 1).unwrap();
         worker.wait_for_nth_line("is being recovered", times, PATIENCE).unwrap();
         disk.free().unwrap();
+        world.wait_until_received(truth.received);
+    }
+    world.assert_holds(&truth);
+}
+
+/// A part is written under the name `tmp_insert_…` and renamed when it is whole; each of the steps fails alone.
+#[test]
+fn a_disk_that_fails_while_a_part_is_written_or_renamed_loses_and_doubles_nothing() {
+    let failures = Failures::none().unwrap();
+    let world = World::start_on(2, Broker::start().unwrap(), Engine::start_under(&failures).unwrap());
+    let mut worker = world.worker();
+    world.wait_for_prices();
+    let mut truth = some_traffic(&world, 1);
+    world.wait_until_received(truth.received);
+    for (times, call) in (1..).zip(["rename", "write"]) {
+        failures.begin(call, "tmp_insert").unwrap();
+        truth.absorb(&some_traffic(&world, 10 + u64::try_from(times).unwrap()));
+        worker.wait_for_nth_line("Input/output error", times, PATIENCE).unwrap();
+        failures.end().unwrap();
         world.wait_until_received(truth.received);
     }
     world.assert_holds(&truth);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tests::broker::Broker;
 use tests::engine::Engine;
+use tests::wait;
 use traffic::{Config, Truth};
 
 use crate::moments::{Moments, pass};
@@ -117,4 +118,32 @@ fn settled(world: &World) -> tests::process::Process {
     let worker = world.recipe(LEASE, SESSION).start().unwrap();
     world.wait_for_prices();
     worker
+}
+
+/// The second broker coordinates the group; both keep its offsets. What was committed to the first owner is found by
+/// the second, and what was under way is uncertain.
+#[test]
+fn a_coordinator_that_moves_with_batches_in_flight_loses_and_doubles_nothing() {
+    let (broker, mut second) = Broker::start_pair().unwrap();
+    let world = World::start_on(4, broker, Engine::start().unwrap());
+    let _workers = [(), ()].map(|()| world.recipe(LEASE, SESSION).start().unwrap());
+    world.wait_for_prices();
+    let mut truth = no_traffic();
+    for _ in 0..2 {
+        assert_eq!(world.broker.coordinator().unwrap(), 2);
+        produce_some(&world, &mut truth);
+        second.kill().unwrap();
+        produce_some(&world, &mut truth);
+        world.wait_until_received(truth.received);
+        assert_eq!(world.broker.coordinator().unwrap(), 1);
+        second.restart().unwrap();
+        // It leads again once its copy is whole: another move, without a death.
+        wait::until("the groups to move back", PATIENCE, || {
+            produce_some(&world, &mut truth);
+            Ok((world.broker.coordinator()? == 2).then_some(()))
+        })
+        .unwrap();
+    }
+    world.wait_until_received(truth.received);
+    world.assert_holds(&truth);
 }

@@ -1,4 +1,5 @@
-//! A real Kafka broker: one node, storage and ports of its own, ready in a second or two.
+//! A real Kafka broker: one node, storage and ports of its own, ready in a second or two. Where a test is about what
+//! moves between brokers, a second one beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,12 +23,23 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(20);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+/// Where brokers keep the offsets of groups.
+const OFFSETS: &str = "__consumer_offsets";
+
 /// A broker that runs. Dropping it kills it and removes its storage.
 pub struct Broker {
     recipe: Recipe,
     process: Process,
     bootstrap: String,
-    _folder: TempDir,
+    /// How many brokers keep each partition.
+    replicas: i32,
+    folder: TempDir,
+}
+
+/// The second broker of a cluster, whose controller is the first. Dropping it kills it.
+pub struct Second {
+    recipe: Recipe,
+    process: Process,
 }
 
 impl Broker {
@@ -44,27 +56,66 @@ impl Broker {
         let (port, controller_port) = (ports::free()?, ports::free()?);
         let bootstrap = format!("127.0.0.1:{port}");
 
-        let storage = folder.path().join("storage");
-        copy_folder(&kafka.join("storage"), &storage).context("could not copy the broker's storage")?;
-        let properties = folder.path().join("server.properties");
-        let mut text = fs::read_to_string(kafka.join("server.properties"))?;
-        text += &format!(
-            "\nlisteners=BROKER://{bootstrap},CONTROLLER://127.0.0.1:{controller_port}\n\
+        let mut text = format!(
+            "listeners=BROKER://{bootstrap},CONTROLLER://127.0.0.1:{controller_port}\n\
              advertised.listeners=BROKER://{bootstrap}\n\
-             controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
-             log.dirs={}\n",
-            storage.display()
+             controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
         );
         for (name, value) in settings {
             text += &format!("{name}={value}\n");
         }
-        fs::write(&properties, text)?;
-
-        let recipe = recipe(&kafka, &properties);
+        let recipe = prepare(&kafka, folder.path(), &text)?;
         let process = recipe.start()?;
-        let mut broker = Self { recipe, process, bootstrap, _folder: folder };
+        let mut broker = Self { recipe, process, bootstrap, replicas: 1, folder };
         broker.wait_until_ready()?;
         Ok(broker)
+    }
+
+    /// Two brokers that both keep every partition. The second coordinates all groups, but for the time that it is dead
+    /// or not up to date.
+    pub fn start_pair() -> Result<(Self, Second)> {
+        let mut broker = Self::start_with(&[
+            ("offsets.topic.num.partitions", "1"),
+            ("auto.leader.rebalance.enable", "true"),
+            ("leader.imbalance.check.interval.seconds", "1"),
+        ])?;
+        let kafka = folder::fetched().join("kafka");
+        let first = fs::read_to_string(broker.folder.path().join("server.properties"))?;
+        let voters = first.lines().rfind(|line| line.starts_with("controller.quorum.voters="));
+        let own = format!("127.0.0.1:{}", ports::free()?);
+        let text = format!(
+            "process.roles=broker\nnode.id=2\noffsets.topic.num.partitions=1\nlisteners=BROKER://{own}\nadvertised.listeners=BROKER://{own}\n{}\n",
+            voters.context("the first broker names no controller")?
+        );
+        let folder = broker.folder.path().join("second");
+        let recipe = prepare(&kafka, &folder, &text)?;
+        let storage = folder.join("storage");
+        fs::remove_dir_all(storage.join("__cluster_metadata-0"))?;
+        let names = fs::read_to_string(storage.join("meta.properties"))?;
+        let names = names.replace("node.id=1", "node.id=2");
+        let names = names.lines().filter(|line| !line.starts_with("directory.id=")).collect::<Vec<_>>();
+        fs::write(storage.join("meta.properties"), names.join("\n") + "\n")?;
+        let mut second = Second { process: recipe.start()?, recipe };
+        second.process.wait_for_line("Kafka Server started", READY_WITHIN)?;
+        broker.bootstrap = format!("{},{own}", broker.bootstrap);
+        broker.replicas = 2;
+        // Made by hand, since the broker would choose the leader by lot.
+        let offsets = NewTopic::new(OFFSETS, 1, TopicReplication::Variable(&[&[2, 1]]));
+        let admin = broker.admin()?;
+        wait::until("both brokers", READY_WITHIN, || {
+            Ok((admin.inner().fetch_metadata(None, ANSWER_WITHIN)?.brokers().len() == 2).then_some(()))
+        })?;
+        one(block_on(admin.create_topics([&offsets.set("cleanup.policy", "compact")], &options()))?)
+            .context("could not create the topic of the groups' offsets")?;
+        broker.wait_for_partitions(&admin, OFFSETS, 1)?;
+        Ok((broker, second))
+    }
+
+    /// Which broker coordinates the groups of a pair.
+    pub fn coordinator(&self) -> Result<i32> {
+        let metadata = self.admin()?.inner().fetch_metadata(Some(OFFSETS), ANSWER_WITHIN)?;
+        let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+        partitions.map(rdkafka::metadata::MetadataPartition::leader).next().context("there are no groups")
     }
 
     /// One broker for all tests of this process that only need topics of their own. Started at the first call, gone with
@@ -90,7 +141,7 @@ impl Broker {
     /// Creates a topic, with settings such as `("cleanup.policy", "compact")`, and waits until it can be written and read.
     pub fn create_topic(&self, name: &str, partitions: u16, settings: &[(&str, &str)]) -> Result<()> {
         let topic = settings.iter().fold(
-            NewTopic::new(name, partitions.into(), TopicReplication::Fixed(1)),
+            NewTopic::new(name, partitions.into(), TopicReplication::Fixed(self.replicas)),
             |topic, (setting, value)| topic.set(setting, value),
         );
         let admin = self.admin()?;
@@ -177,6 +228,30 @@ impl Broker {
         config.set("bootstrap.servers", &self.bootstrap).set("reconnect.backoff.max.ms", "100");
         config.create().context("could not create a Kafka admin client")
     }
+}
+
+impl Second {
+    /// Kills it. Its storage stays for [`Self::restart`].
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts it again on the same storage and port, killing it first where it runs.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = self.recipe.start()?;
+        self.process.wait_for_line("Kafka Server started", READY_WITHIN).map(drop)
+    }
+}
+
+/// Puts a broker's storage and settings into a folder: what is installed, and these.
+fn prepare(kafka: &Path, folder: &Path, settings: &str) -> Result<Recipe> {
+    let storage = folder.join("storage");
+    copy_folder(&kafka.join("storage"), &storage).context("could not copy the broker's storage")?;
+    let properties = folder.join("server.properties");
+    let usual = fs::read_to_string(kafka.join("server.properties"))?;
+    fs::write(&properties, format!("{usual}\n{settings}log.dirs={}\n", storage.display()))?;
+    Ok(recipe(kafka, &properties))
 }
 
 fn recipe(kafka: &Path, properties: &Path) -> Recipe {

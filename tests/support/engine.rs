@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use clickhouse::Client;
 use tempfile::TempDir;
 
+use super::failures::Failures;
 use super::process::{Process, Recipe, ensure_fetched};
 use super::{folder, ports, wait};
 
@@ -46,15 +47,27 @@ impl Engine {
     pub fn start_with(arguments: &[&str]) -> Result<Self> {
         let folder = folder::fresh("engine")?;
         let data = folder.path().join("data");
-        Self::start_in(&data, folder, arguments)
+        Self::start_in(&data, folder, arguments, |recipe| recipe)
+    }
+
+    /// [`Self::start`] with calls on files that can be made to fail.
+    pub fn start_under(failures: &Failures) -> Result<Self> {
+        let folder = folder::fresh("engine")?;
+        let data = folder.path().join("data");
+        Self::start_in(&data, folder, &[], |recipe| failures.over(recipe))
     }
 
     /// [`Self::start`] with the data in that folder, which may be on another disk.
     pub fn start_on(data: &Path) -> Result<Self> {
-        Self::start_in(data, folder::fresh("engine")?, &[])
+        Self::start_in(data, folder::fresh("engine")?, &[], |recipe| recipe)
     }
 
-    fn start_in(data: &Path, folder: TempDir, arguments: &[&str]) -> Result<Self> {
+    fn start_in(
+        data: &Path,
+        folder: TempDir,
+        arguments: &[&str],
+        adapt: impl FnOnce(Recipe) -> Recipe,
+    ) -> Result<Self> {
         let library = folder::fetched().join("engine/libchdb.so");
         ensure_fetched(&library, "engine")?;
         let address = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
@@ -69,6 +82,7 @@ impl Engine {
             .variable("TOLLBOOK_ENGINE_SECRET", &secret)
             .log_to(folder.path().join("engine.log"))
             .hold_stdin();
+        let recipe = adapt(recipe);
         let process = recipe.start()?;
         let mut engine = Self { recipe, process, address, secret, data: data.to_owned(), _folder: folder };
         engine.wait_until_ready()?;

@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod disk;
 pub mod engine;
+pub mod failures;
 pub mod process;
 pub mod proxy;
 
