@@ -9,6 +9,7 @@ mod reader;
 mod report;
 mod stages;
 mod traffic;
+mod unprotected;
 mod world;
 
 use std::path::PathBuf;
@@ -113,6 +114,9 @@ fn measure(options: &Options, config: &ingest::worker::Config, world: &World) ->
     let metrics = Metrics::register(&prometheus::Registry::new())?;
     report.add("path", path::run(world, &sent, &meter, config, &metrics)?);
     report.stages(&metrics);
+    // After the path: whoever commits an offset by hand leaves no intent, and the worker would refuse to go on from it.
+    tell("Measuring: the whole path without the protocol");
+    report.add("unprotected", unprotected::run(world, &sent, &meter, config)?);
     for (name, shape) in [("plain", plain::Shape::Same), ("plain_small", plain::Shape::Small)] {
         tell(match shape {
             plain::Shape::Same => "Measuring: a plain consumer, same columns and projections",

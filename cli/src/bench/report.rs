@@ -163,8 +163,9 @@ impl Report {
     }
 
     fn floors(&self) -> Vec<Floor> {
-        let [consume, decode, build, insert, path, plain] =
-            ["consume", "decode", "build", "insert", "path", "plain"].map(|name| self.stage(name));
+        let [consume, decode, build, insert, unprotected, path, plain] =
+            ["consume", "decode", "build", "insert", "unprotected", "path", "plain"]
+                .map(|name| self.stage(name));
         let speed = Cost::events_per_second;
         vec![
             Floor {
@@ -183,6 +184,12 @@ impl Report {
                 name: "path_to_parts_cpu",
                 value: path.cpu_us() / (consume.cpu_us() + decode.cpu_us() + insert.cpu_us()),
                 bound: Bound::AtMost(2.0),
+                unit: "",
+            },
+            Floor {
+                name: "path_to_unprotected_cpu",
+                value: path.cpu_us() / unprotected.cpu_us(),
+                bound: Bound::AtMost(1.1),
                 unit: "",
             },
             Floor {

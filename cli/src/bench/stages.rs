@@ -178,7 +178,8 @@ impl Builder {
     }
 }
 
-fn terms(world: &World, config: &worker::Config) -> Terms {
+/// What batches of that world are made under.
+pub(super) fn terms(world: &World, config: &worker::Config) -> Terms {
     Terms {
         rows_max: config.round_rows_max,
         commands_through: world.commands_through,
