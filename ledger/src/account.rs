@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use crate::event::{Millis, names};
+use crate::invoice::{Month, Terms};
+use crate::money::{Amount, Decimal};
 use crate::timeline::{Timeline, Version};
 
 names! {
@@ -36,6 +38,32 @@ pub struct Account {
     pub address: Option<String>,
     /// Tax number on the invoice.
     pub tax_id: Option<String>,
+    /// What each of its invoices has besides usage.
+    pub terms: MonthlyTerms,
+}
+
+/// What an account is billed besides its usage, in its own currency.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MonthlyTerms {
+    /// A flat fee for each month, with what it is called.
+    pub fee: Option<(String, Amount)>,
+    /// The least that a month's usage, adjustments and fee come to.
+    pub minimum: Option<Amount>,
+    /// What is given.
+    pub credits: Vec<MonthlyCredit>,
+    /// A tax on the total before it: what it is called, and its rate as a factor, such as 0.19.
+    pub tax: Option<(String, Decimal)>,
+}
+
+/// An amount that is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MonthlyCredit {
+    /// What it is called on the invoice.
+    pub name: String,
+    /// How much at most; what a month does not take lapses.
+    pub amount: Amount,
+    /// For which month; every one where there is none.
+    pub month: Option<Month>,
 }
 
 /// Why an account cannot become what a change makes of it.
@@ -91,7 +119,16 @@ impl Account {
         if self.plan.as_deref() == Some("") {
             return invalid("plan", "must not be empty; leave it out");
         }
-        Ok(())
+        self.terms.check()
+    }
+
+    /// What the invoice of a month has besides usage.
+    #[must_use]
+    pub fn terms(&self, month: Month) -> Terms {
+        let MonthlyTerms { fee, minimum, credits, tax } = self.terms.clone();
+        let credits = credits.into_iter().filter(|credit| credit.month.is_none_or(|only| only == month));
+        let credits = credits.map(|credit| (credit.name, credit.amount)).collect();
+        Terms { fee, minimum, credits, tax }
     }
 
     /// Whether it may follow what it was before.
@@ -107,6 +144,36 @@ impl Account {
                 let (id, before, after) = (self.id.clone(), was.clone(), is.clone());
                 return Err(Error::Fixed { id, field, before, after });
             }
+        }
+        Ok(())
+    }
+}
+
+/// Credits that an account can have.
+const CREDITS_MAX: usize = 100;
+
+impl MonthlyTerms {
+    fn check(&self) -> Result<(), Error> {
+        let credits = self.credits.iter().map(|credit| ("credits", &credit.name, Some(credit.amount)));
+        let fee = self.fee.iter().map(|(name, amount)| ("fee", name, Some(*amount)));
+        let tax = self.tax.iter().map(|(name, _)| ("tax", name, None));
+        for (field, name, amount) in fee.chain(credits).chain(tax) {
+            if name.is_empty() || name.chars().count() > crate::markup::NAME_CHARS_MAX {
+                return Err(Error::Invalid { field, detail: "name: has 1 to 128 characters".into() });
+            }
+            if amount.is_some_and(|amount| amount <= Amount::ZERO) {
+                return Err(Error::Invalid { field, detail: "amount: is above zero; leave it out".into() });
+            }
+        }
+        let invalid = |field, detail: &str| Err(Error::Invalid { field, detail: detail.to_owned() });
+        if self.minimum.is_some_and(|minimum| minimum <= Amount::ZERO) {
+            return invalid("minimum", "is above zero; leave it out");
+        }
+        if self.tax.as_ref().is_some_and(|(_, rate)| *rate <= Decimal::ZERO || *rate >= Decimal::ONE) {
+            return invalid("tax", "rate: is a factor above 0 and below 1: 19 % are 0.19");
+        }
+        if self.credits.len() > CREDITS_MAX {
+            return invalid("credits", "are at most 100");
         }
         Ok(())
     }

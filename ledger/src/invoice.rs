@@ -110,7 +110,8 @@ pub struct Terms {
     pub fee: Option<(String, Amount)>,
     /// The least that usage, adjustments and fee come to.
     pub minimum: Option<Amount>,
-    /// What is given for this month, each with what it is called; amounts above zero.
+    /// What is given for this month, each with what it is called; amounts above zero. A credit takes no more than what
+    /// is left to pay.
     pub credits: Vec<(String, Amount)>,
     /// A tax on the total before it: what it is called, and its rate as a factor, such as 0.19.
     pub tax: Option<(String, Decimal)>,
@@ -180,7 +181,10 @@ pub fn bill(sums: impl IntoIterator<Item = Sum>, terms: &Terms, decimals: u8) ->
         extra(LineKind::Minimum, "monthly minimum", missing, &mut bill)?;
     }
     for (name, credit) in &terms.credits {
-        extra(LineKind::Credit, name, credit.neg(), &mut bill)?;
+        let taken = (*credit).min(bill.total);
+        if taken > Amount::ZERO {
+            extra(LineKind::Credit, name, taken.neg(), &mut bill)?;
+        }
     }
     if let Some((name, factor)) = &terms.tax {
         let tax = rate(bill.total.to_decimal(), *factor, Decimal::ONE, 1)?;
@@ -306,6 +310,21 @@ mod tests {
         assert_eq!(shown, expected);
         assert_eq!(made.total, amount("53.55"));
         assert_eq!(made.exact_usage, amount("2.004"));
+    }
+
+    #[test]
+    fn a_credit_takes_no_more_than_what_is_left_to_pay() {
+        let credits = |amounts: &[&str]| Terms {
+            credits: amounts.iter().map(|text| ("given".into(), amount(text))).collect(),
+            ..Terms::default()
+        };
+        // 2.00 - 1.50 leaves 0.50, of which the second takes all and the third finds nothing.
+        let made = bill([sum("a", None, 3, "2.004")], &credits(&["1.5", "5", "1"]), 2).unwrap();
+        let taken: Vec<_> = made.lines[1..].iter().map(|line| line.amount).collect();
+        assert_eq!((taken, made.total), (vec![amount("-1.5"), amount("-0.5")], Amount::ZERO));
+        // Adjustments below zero stay owed to the account.
+        let owed = bill([sum("a", Some("2026-09"), 3, "-2")], &credits(&["1"]), 2).unwrap();
+        assert_eq!((owed.lines.len(), owed.total), (1, amount("-2")));
     }
 
     #[test]

@@ -376,19 +376,15 @@ pub struct Heading<'a> {
 ///
 /// # Errors
 /// [`Error::Overflow`] where a sum has more than 38 digits.
-pub fn invoices(
-    heading: &Heading<'_>,
-    sums: BTreeMap<String, Vec<Sum>>,
-    terms: &Terms,
-) -> Result<Vec<InvoiceText>, Error> {
+pub fn invoices(heading: &Heading<'_>, sums: BTreeMap<String, Vec<Sum>>) -> Result<Vec<InvoiceText>, Error> {
     let own = &heading.account.currency;
     let mut sums = sums;
     sums.entry(own.clone()).or_default();
-    let nothing = Terms::default();
+    let (terms, nothing) = (heading.account.terms(heading.month), Terms::default());
     sums.into_iter()
         .map(|(currency, sums)| {
             // Fees and the like are of the account's own currency.
-            let terms = if currency == *own { terms } else { &nothing };
+            let terms = if currency == *own { &terms } else { &nothing };
             let decimals = decimals(&currency);
             let bill = bill(sums, terms, decimals);
             let bill = bill.map_err(|_| Error::Overflow { account: heading.account.id.clone() })?;
@@ -601,6 +597,8 @@ impl Invoices {
 
 #[cfg(test)]
 mod tests {
+    use ledger::account::MonthlyTerms;
+
     use super::*;
 
     fn account() -> Account {
@@ -614,6 +612,7 @@ mod tests {
             plan: None,
             address: None,
             tax_id: None,
+            terms: MonthlyTerms::default(),
         }
     }
 
@@ -666,8 +665,7 @@ mod tests {
         assert_eq!(sum.key.adjusts, Some(month("2026-10")));
         let account = account();
         let heading = Heading { account: &account, months: &months, month: month("2026-11") };
-        let made =
-            invoices(&heading, BTreeMap::from([("USD".to_owned(), vec![sum])]), &Terms::default()).unwrap();
+        let made = invoices(&heading, BTreeMap::from([("USD".to_owned(), vec![sum])])).unwrap();
         assert_eq!(made.len(), 2);
         assert_eq!(
             (made[0].currency.as_str(), made[0].lines.len(), made[0].total.as_str()),
@@ -704,7 +702,7 @@ mod tests {
         let months = Months::new(month("2026-11"), month("2026-11"), "UTC").unwrap();
         let account = account();
         let heading = Heading { account: &account, months: &months, month: month("2026-11") };
-        let mut invoice = invoices(&heading, BTreeMap::new(), &Terms::default()).unwrap().remove(0);
+        let mut invoice = invoices(&heading, BTreeMap::new()).unwrap().remove(0);
         let digest = invoice.digest().unwrap();
         invoice.hash = Some(digest.clone());
         assert_eq!(invoice.digest().unwrap(), digest);

@@ -250,3 +250,65 @@ fn entries_without_a_price_that_ends_are_one_line_that_is_rounded_once() {
     let spend = embedded.get("/v1/spend?from=2026-11-01&to=2026-12-01&customer=acme");
     assert_eq!(invoice["exact_usage"], spend["rows"][0]["amount"], "{spend}");
 }
+
+/// Of 4000 × 2 + 500 × 8 dollars a million, 0.012, the lines are 0.01 and 0.00.
+#[test]
+fn fee_minimum_credits_and_tax_of_an_account_are_lines_in_its_own_currency() {
+    let mut embedded = Embedded::start();
+    assert_eq!(embedded.call(Method::POST, "/v1/models", &prices()).0, 200);
+    let account = |currency: &str, id: &str| {
+        json!({
+            "id": id, "kind": "customer", "currency": currency,
+            "fee": {"name": "platform fee", "amount": "10"}, "minimum": "25",
+            "credits": [
+                {"name": "goodwill", "amount": "5.005", "month": "2026-11"},
+                {"name": "launch", "amount": "1", "month": "2026-12"},
+                {"name": "partner", "amount": "100"},
+            ],
+            "tax": {"name": "VAT 19 %", "rate": "0.19"},
+        })
+    };
+    let mut plain = account("USD", "plain");
+    plain["credits"] = json!([{"name": "goodwill", "amount": "5.005"}]);
+    let accounts = json!({"rows": [account("USD", "acme"), account("EUR", "berlin"), plain]});
+    assert_eq!(embedded.call(Method::POST, "/v1/accounts", &accounts).0, 200);
+    let events: Vec<String> = ["acme", "berlin", "plain"]
+        .iter()
+        .map(|customer| event(customer, customer, "2026-11-01T00:00:00Z", 4_000, 500))
+        .collect();
+    embedded.send(&[events.join("\n")], |_| ());
+    wait_for_events(&embedded, 3);
+
+    let lines = |account: &str, currency: usize| {
+        let open = embedded.get(&format!("/v1/invoices?account={account}&period=2026-11"));
+        let invoice = open["rows"][currency].clone();
+        let lines = invoice["lines"].as_array().unwrap().iter();
+        let lines: Vec<String> = lines
+            .map(|line| {
+                let text = |name: &str| line[name].as_str().unwrap().to_owned();
+                format!("{} {} {}", text("kind"), text("model"), text("amount"))
+            })
+            .collect();
+        (invoice["currency"].clone(), lines, invoice["total"].clone())
+    };
+    // 0.01 + 10 are 14.99 short of 25; 5.005 is halfway, and 5.00 is even; 0.19 × 20 = 3.80.
+    let (_, shown, total) = lines("plain", 0);
+    let usage = ["usage small 0.01", "usage small 0.00"];
+    let expected = [
+        "fee platform fee 10.00",
+        "minimum monthly minimum 14.99",
+        "credit goodwill -5.00",
+        "tax VAT 19 % 3.80",
+    ];
+    assert_eq!(shown, [&usage[..], &expected[..]].concat());
+    assert_eq!(total, "23.80");
+    // The other credit takes the rest; nothing is left to tax.
+    let (_, shown, total) = lines("acme", 0);
+    assert_eq!(shown[4..], ["credit goodwill -5.00", "credit partner -20.00", "tax VAT 19 % 0.00"]);
+    assert_eq!(total, "0.00");
+    // Usage in dollars is an invoice of its own, without what is agreed in euros.
+    let (currency, shown, _) = lines("berlin", 0);
+    assert_eq!((currency, shown[0].as_str()), (json!("EUR"), "fee platform fee 10.00"));
+    let (currency, shown, _) = lines("berlin", 1);
+    assert_eq!((currency, shown), (json!("USD"), usage.map(str::to_owned).to_vec()));
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ledger::account::{Account, Kind};
-use ledger::invoice::{Month, Sum, Terms};
+use ledger::invoice::{Month, Sum};
 use schemas::invoices::{Cut, Heading, InvoiceText, Months, SumRow, invoices, membership_sql, sums_slots};
 use schemas::queries;
 
@@ -62,7 +62,7 @@ pub(super) async fn invoices_of(
         for account in accounts {
             let heading = Heading { account, months: &question.months, month };
             let sums = sums.remove(&account.id).unwrap_or_default();
-            made.extend(invoices(&heading, sums, &Terms::default()).map_err(|error| unbillable(&error))?);
+            made.extend(invoices(&heading, sums).map_err(|error| unbillable(&error))?);
         }
     }
     Ok(made)

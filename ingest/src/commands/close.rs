@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use ledger::account::{Account, Accounts, Kind};
 use ledger::event::Millis;
-use ledger::invoice::{Month, Sum, Terms};
+use ledger::invoice::{Month, Sum};
 use ledger::money::Amount;
 use schemas::command::CloseMonth;
 use schemas::invoices::{
@@ -123,7 +123,7 @@ impl CommandMaker {
         for account in accounts {
             let heading = Heading { account, months: &months, month };
             let sums = sums.remove(&account.id).unwrap_or_default();
-            for invoice in invoices(&heading, sums, &Terms::default()).map_err(failed)? {
+            for invoice in invoices(&heading, sums).map_err(failed)? {
                 made.push((
                     finish(invoice, place, command).map_err(|error| state(&error.to_string()))?,
                     months.last_bounds(),

@@ -196,6 +196,7 @@ fn account(id: &str, plan: Option<&str>) -> Account {
         plan: plan.map(Into::into),
         address: None,
         tax_id: None,
+        terms: ledger::account::MonthlyTerms::default(),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use ledger::account::{Account, Accounts, Kind};
+use ledger::account::{Account, Accounts, Kind, MonthlyCredit, MonthlyTerms};
 use ledger::event::Millis;
+use ledger::invoice::Month;
+use ledger::money::{Amount, Decimal};
 use ledger::timeline::Version;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -41,6 +43,18 @@ pub struct AccountText {
     /// Tax number on the invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_id: Option<String>,
+    /// A flat fee that each invoice has, in the account's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<FeeText>,
+    /// The least that usage, adjustments and fee of a month come to: what is missing becomes a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<String>,
+    /// What is given: each becomes a line below zero, of no more than what is left to pay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credits: Vec<CreditText>,
+    /// A tax on all lines before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax: Option<TaxText>,
     /// From when on; for a first version the beginning of time by default, for a later one 60 s after it was logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -50,7 +64,62 @@ pub struct AccountText {
     pub based_on: Option<u32>,
 }
 
+/// A flat fee of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeeText {
+    /// What it is called on the invoice.
+    pub name: String,
+    /// How much, in the account's currency.
+    pub amount: String,
+}
+
+/// What an account is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreditText {
+    /// What it is called on the invoice.
+    pub name: String,
+    /// How much at most, in the account's currency; what a month does not take lapses.
+    pub amount: String,
+    /// For which month, `YYYY-MM`; for each where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<String>,
+}
+
+/// A tax on an account's invoices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaxText {
+    /// What it is called on the invoice.
+    pub name: String,
+    /// Its rate as a factor: 19 % are `0.19`.
+    pub rate: String,
+}
+
 impl AccountText {
+    fn terms(&self) -> Result<MonthlyTerms, String> {
+        let fee = self.fee.as_ref();
+        let fee = fee.map(|FeeText { name, amount }| Ok::<_, String>((name.clone(), money("fee", amount)?)));
+        let credit = |CreditText { name, amount, month }: &CreditText| {
+            let month = month.as_deref().map(|text| {
+                Month::parse(text).ok_or_else(|| format!("credits: month {text:?} is none such as 2026-11"))
+            });
+            let amount = money("credits", amount)?;
+            Ok(MonthlyCredit { name: name.clone(), amount, month: month.transpose()? })
+        };
+        let tax = self.tax.as_ref().map(|TaxText { name, rate }| -> Result<_, String> {
+            let rate = Decimal::parse(rate).map_err(|error| format!("tax: rate {rate:?}: {error}"))?;
+            Ok((name.clone(), rate))
+        });
+        Ok(MonthlyTerms {
+            fee: fee.transpose()?,
+            minimum: self.minimum.as_deref().map(|text| money("minimum", text)).transpose()?,
+            credits: self.credits.iter().map(credit).collect::<Result<_, String>>()?,
+            tax: tax.transpose()?,
+        })
+    }
+
     fn kind(&self) -> Result<Kind, String> {
         Kind::parse(&self.kind).ok_or_else(|| format!("kind: is `customer` or `team`, not {:?}", self.kind))
     }
@@ -70,10 +139,15 @@ impl AccountText {
             plan: self.plan.clone(),
             address: self.address.clone(),
             tax_id: self.tax_id.clone(),
+            terms: self.terms()?,
         };
         account.check().map_err(|error| error.to_string())?;
         Ok(account)
     }
+}
+
+fn money(field: &str, text: &str) -> Result<Amount, String> {
+    Amount::parse(text).map_err(|error| format!("{field}: amount {text:?}: {error}"))
 }
 
 /// The name of a time zone as the database of time zones writes it.

@@ -131,6 +131,15 @@ fn what_an_account_cannot_be_is_refused_by_field() {
         ("time_zone", r#"{"id":"a","kind":"team","currency":"EUR","time_zone":"Mars/Olympus"}"#),
         ("grace_hours", r#"{"id":"a","kind":"team","currency":"EUR","grace_hours":745}"#),
         ("id", r#"{"id":"","kind":"team","currency":"EUR"}"#),
+        ("fee", r#"{"id":"a","kind":"team","currency":"EUR","fee":{"name":"","amount":"1"}}"#),
+        ("fee", r#"{"id":"a","kind":"team","currency":"EUR","fee":{"name":"f","amount":"1e"}}"#),
+        ("minimum", r#"{"id":"a","kind":"team","currency":"EUR","minimum":"0"}"#),
+        ("credits", r#"{"id":"a","kind":"team","currency":"EUR","credits":[{"name":"c","amount":"-1"}]}"#),
+        (
+            "credits",
+            r#"{"id":"a","kind":"team","currency":"EUR","credits":[{"name":"c","amount":"1","month":"2026-13"}]}"#,
+        ),
+        ("tax", r#"{"id":"a","kind":"team","currency":"EUR","tax":{"name":"VAT","rate":"19"}}"#),
     ] {
         let refused = World::<AccountText>::new().change(&[change]).unwrap_err();
         assert!(refused.contains(&format!(": {field}: ")), "{field}: {refused}");
