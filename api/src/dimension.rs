@@ -1,6 +1,8 @@
 //! The dimensions that totals are grouped and filtered by: their names, the columns they are made of, and which
 //! projections keep them.
 
+use schemas::invoices::invoice_of_entry_sql;
+
 use crate::bounds::{Conditions, Values};
 use crate::error::Problem;
 use crate::parameters::Parameters;
@@ -65,8 +67,7 @@ pub(crate) const COLUMNS: &[Column] = &[
         Kept::InEntries,
     ),
     column("outcome", "outcome", Kept::InEntries),
-    // Before the first close every entry is in an open period, which has no invoice; after it the question is refused.
-    column("invoice", "''", Kept::Everywhere),
+    column(INVOICE, "", Kept::InEntries),
     column("currency", "currency", Kept::Everywhere),
     CHARGE_CURRENCY,
     column("cost_center", "cost_center", Kept::InEntries),
@@ -84,6 +85,8 @@ const CHARGE_CURRENCY: Column = column("charge_currency", "charge_currency", Kep
 /// The currency of a total of charges.
 static CURRENCY_OF_CHARGE: Column = column("currency", "charge_currency", Kept::Everywhere);
 
+/// The closed invoice, whose expression is a query's part.
+const INVOICE: &str = "invoice";
 /// The unit of the line that an entry was taken apart into; every line of a part has one unit.
 const UNIT: &str = "part[1].1";
 
@@ -136,6 +139,7 @@ impl Dimension {
     /// Its value as SQL.
     pub(crate) fn expression(&self, values: &mut Values) -> String {
         match self {
+            Self::Column(column) if column.name == INVOICE => invoice_of_entry_sql(),
             Self::Column(column) => column.expression.to_owned(),
             Self::Tag(tag) => format!("tags[{}]", values.bind_text(tag)),
         }

@@ -291,7 +291,7 @@ impl<M: Maker> Consumer<'_, M> {
     fn poll(&mut self, wait: Duration) -> Result<(), Error> {
         self.source.poll(wait, &mut self.inbox)?;
         for (partition, records) in self.inbox.records.drain() {
-            self.lanes.take(&partition, &records);
+            self.lanes.take(&partition, records);
         }
         for (partition, offset) in self.inbox.reached.drain() {
             self.lanes.reach(&partition, offset);

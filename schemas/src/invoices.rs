@@ -97,9 +97,18 @@ pub const fn account_column(kind: Kind) -> &'static str {
 /// The condition that an entry is on an invoice of an account of that kind; its values are bound by name.
 #[must_use]
 pub fn membership_sql(kind: Kind) -> String {
-    let text = queries::INVOICE_MEMBERSHIP.text();
-    let condition = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-    condition.replace("{{account}}", account_column(kind))
+    without_comments(queries::INVOICE_MEMBERSHIP).replace("{{account}}", account_column(kind))
+}
+
+/// The id of the closed invoice that an entry is on, as an expression over its columns.
+#[must_use]
+pub fn invoice_of_entry_sql() -> String {
+    without_comments(queries::INVOICE_OF_ENTRY)
+}
+
+/// A query that is a part of others.
+fn without_comments(part: queries::Open) -> String {
+    part.text().lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n")
 }
 
 /// The lines of the units with columns of their own, as the slot of the query for sums takes them.

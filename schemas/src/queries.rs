@@ -48,14 +48,14 @@ queries! {
     INVOICE_SUMS: Bounded = "invoice_sums";
     /// Whether an entry is on an invoice; a condition of the others.
     INVOICE_MEMBERSHIP: Open = "invoice_membership";
+    /// The closed invoice that an entry is on; an expression of the others.
+    INVOICE_OF_ENTRY: Open = "invoice_of_entry";
     /// What the entries of an invoice come to by a dimension.
     INVOICE_SUBTOTALS: Bounded = "invoice_subtotals";
     /// Entries without a full price that would be on invoices.
     INVOICE_UNPRICED: Bounded = "invoice_unpriced";
     /// Closed invoices.
     INVOICES: Bounded = "invoices";
-    /// How many invoices are closed.
-    INVOICES_COUNT: Open = "invoices_count";
     /// Every month that is closed.
     INVOICE_CLOSES: Open = "invoice_closes";
     /// How far each partition is posted.

@@ -82,12 +82,6 @@ impl Embedded {
             .unwrap()
     }
 
-    /// The status of an answer.
-    pub(crate) fn status(&self, path: &str) -> u16 {
-        let request = self.http.get(self.url(path)).bearer_auth(self.token());
-        self.runtime.block_on(async { request.send().await.map(|answer| answer.status().as_u16()) }).unwrap()
-    }
-
     /// The text of an answer, whatever its status.
     pub(crate) fn text(&self, path: &str) -> String {
         let request = self.http.get(self.url(path)).bearer_auth(self.token());

@@ -161,7 +161,24 @@ fn a_month_closes_once_and_what_comes_later_is_an_adjustment_of_the_next() {
     assert_eq!(invoice_of("l1"), second["id"]);
     assert_eq!(invoice_of("s5"), "open period 2026-11", "of the account's own zone");
 
-    assert_eq!(embedded.status("/v1/spend?group_by=invoice"), 400, "no total says that there is no invoice");
+    // Totals by invoice are those of the invoices; s4 of November is on the second with what came late.
+    let spend = embedded.get("/v1/spend?from=2026-09-01&to=2026-12-01&group_by=invoice,customer");
+    let rows = spend["rows"].as_array().unwrap();
+    let of = |invoice: &Value, customer: &str| {
+        let same = |row: &&Value| row["group"]["invoice"] == *invoice && row["group"]["customer"] == customer;
+        let row = rows.iter().find(same).unwrap_or_else(|| panic!("{invoice} {customer}: {spend}"));
+        (row["amount"].clone(), row["attempts"].clone())
+    };
+    assert_eq!(rows.len(), 4, "{spend}");
+    assert_eq!(of(&first["id"], "acme"), (json!("0.012"), json!(2)));
+    // 0.002 + 0.008 and, late, 0.002 + 0.014.
+    assert_eq!(of(&second["id"], "acme"), (json!("0.026"), json!(3)));
+    assert_eq!(of(&Value::Null, "zen"), (json!("0.016"), json!(2)), "its months are open");
+    let only = format!("/v1/spend?from=2026-09-01&to=2026-12-01&invoice={}", second["id"].as_str().unwrap());
+    assert_eq!(embedded.get(&only)["rows"][0]["amount"], "0.026");
+    let entries =
+        format!("/v1/entries?from=2026-09-01&to=2026-12-01&invoice={}", second["id"].as_str().unwrap());
+    assert_eq!(embedded.get(&entries)["rows"].as_array().unwrap().len(), 3);
 
     // The team's book holds the same entries: 1,000,000 and 2 × 4000 and so on of all customers.
     let team = embedded.get("/v1/invoices?account=search&period=2026-10&state=open");

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::Authenticated;
-use crate::bounds::{Bounds, Conditions, Value, Values};
+use crate::bounds::{Bounds, Conditions, Value};
 use crate::completeness;
 use crate::cursor::Question;
 use crate::error::Problem;
@@ -298,16 +298,6 @@ impl Stored {
         invoice.hash = Some(self.hash);
         Ok(invoice)
     }
-}
-
-/// Whether any month is closed.
-pub(crate) async fn is_any_closed(store: &Store) -> Result<bool, Problem> {
-    #[derive(Row, Deserialize)]
-    struct Any {
-        invoices: u64,
-    }
-    let rows: Vec<Any> = store.open(queries::INVOICES_COUNT, Values::default()).await?;
-    Ok(rows.iter().any(|row| row.invoices > 0))
 }
 
 /// A month of a parameter or a field.

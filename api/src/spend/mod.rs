@@ -21,7 +21,6 @@ use crate::completeness;
 use crate::cursor;
 use crate::dimension::{self, Dimension, Filter, Kept};
 use crate::error::Problem;
-use crate::invoices;
 use crate::parameters::Parameters;
 use crate::period::{Buckets, INTERVALS, Interval, Period, QUARTER_MS, rfc3339};
 use crate::router::Service;
@@ -213,7 +212,6 @@ async fn answer(
     pages: &cursor::Question,
 ) -> Result<Spend, Problem> {
     let bounds = Bounds::of(caller);
-    question.refuse_invoices_once_closed(service).await?;
     let (rows, unpriced, complete_through) = futures::try_join!(
         query::totals(&service.store, &bounds, question),
         query::unpriced(&service.store, &bounds, question),
@@ -234,21 +232,6 @@ async fn answer(
 }
 
 impl Question {
-    /// Which invoice an entry is on is told by its proof and by the invoice, and not by totals yet: once there are
-    /// invoices, no answer is better than one that says there are none.
-    async fn refuse_invoices_once_closed(&self, service: &Service) -> Result<(), Problem> {
-        let dimensions = self.group_by.iter().chain(self.filters.iter().map(|filter| &filter.dimension));
-        if !dimensions.into_iter().any(|dimension| dimension.name() == "invoice")
-            || !invoices::is_any_closed(&service.store).await?
-        {
-            return Ok(());
-        }
-        Err(Problem::parameter(
-            "invoice",
-            "totals by invoice are not there yet; `GET /v1/invoices` has the lines and sub-totals of each",
-        ))
-    }
-
     pub(crate) fn parse(uri: &Uri, pages: &cursor::Question, now: Timestamp) -> Result<Self, Problem> {
         let mut parameters = Parameters::parse(uri)?;
         let filters = Filter::take_all(&mut parameters)?;

@@ -1,5 +1,5 @@
 //! What the stages stand on: the engine as a child process, the log, and the command log with its worker, which has
-//! published the prices. Merges are stopped, so that they count in no stage.
+//! published the prices. Merges of the tables that are measured are stopped, so that they count in no stage.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ use crate::{credentials, engine};
 
 /// How long prices may take to be in force.
 const PRICES_DEADLINE: Duration = Duration::from_secs(60);
+/// The tables that the events of a stage end in.
+const LEDGER: &[&str] = &["entries", "batches", "quarantine"];
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that runs.
@@ -71,7 +73,7 @@ impl World {
         .context("starting the engine")?;
         let client = client(&format!("http://{}", engine.address), &secret);
         runtime.block_on(schemas::migrate::migrate(&client))?;
-        stop_merges(&runtime, &client)?;
+        stop_merges(&runtime, &client, LEDGER)?;
 
         let mut name = credentials::random_text()?;
         name.truncate(8);
@@ -106,7 +108,7 @@ impl World {
     pub(super) fn empty(&self, database: &str) -> anyhow::Result<Client> {
         let client = self.client.clone().with_database(database);
         self.runtime.block_on(schemas::migrate::migrate(&client))?;
-        stop_merges(&self.runtime, &client)?;
+        stop_merges(&self.runtime, &client, LEDGER)?;
         Ok(client)
     }
 
@@ -114,9 +116,9 @@ impl World {
     ///
     /// # Errors
     /// Where the engine refuses.
-    pub(super) fn create(&self, client: &Client, statement: &str) -> anyhow::Result<()> {
+    pub(super) fn create(&self, client: &Client, table: &str, statement: &str) -> anyhow::Result<()> {
         self.runtime.block_on(client.query(statement).execute())?;
-        stop_merges(&self.runtime, client)
+        stop_merges(&self.runtime, client, &[table])
     }
 
     /// Removes such a database with its rows.
@@ -179,9 +181,14 @@ impl Worker {
     }
 }
 
-/// Stops the merges of all tables that there are now.
-fn stop_merges(runtime: &Runtime, client: &Client) -> anyhow::Result<()> {
-    runtime.block_on(client.query("SYSTEM STOP MERGES").execute()).context("stopping merges")
+/// Stops the merges of those tables. Not of `progress`: each second adds a part to it, and a question over all of them
+/// each second would count more and more.
+fn stop_merges(runtime: &Runtime, client: &Client, tables: &[&str]) -> anyhow::Result<()> {
+    for table in tables {
+        let stop = client.query("SYSTEM STOP MERGES {table:Identifier}").param("table", table);
+        runtime.block_on(stop.execute()).with_context(|| format!("stopping merges of {table}"))?;
+    }
+    Ok(())
 }
 
 fn client(url: &str, secret: &SecretString) -> Client {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::event::Millis;
+use schemas::columns::Buffer;
 
 use crate::intent::METADATA_BYTES_MAX;
 
@@ -76,23 +77,30 @@ pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// Records of one partition, in order, in one piece of memory.
-#[derive(Clone, Debug, Default)]
+/// Records of one partition, in order, in one piece of memory, which the next ones use again.
+#[derive(Debug)]
 pub struct Records {
-    bytes: Vec<u8>,
+    bytes: Buffer,
     slots: Vec<Slot>,
     content_types: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     offset: u64,
     log_time: Millis,
     end: usize,
     is_null: bool,
     redacted: bool,
-    truncated: Option<Truncated>,
+    /// Rare, and large.
+    truncated: Option<Box<Truncated>>,
     content_type: Option<usize>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self { bytes: Buffer::take(("records", 0), 0), slots: Vec::new(), content_types: Vec::new() }
+    }
 }
 
 impl Records {
@@ -106,7 +114,7 @@ impl Records {
             end: self.bytes.len(),
             is_null: record.value.is_none(),
             redacted: record.redacted,
-            truncated: record.truncated,
+            truncated: record.truncated.map(Box::new),
             content_type,
         });
     }
@@ -120,7 +128,7 @@ impl Records {
         self.slots.extend(other.slots.iter().map(|slot| Slot {
             end: start + slot.end,
             content_type: slot.content_type.and_then(|index| names.get(index).copied()),
-            ..*slot
+            ..slot.clone()
         }));
     }
 
@@ -159,7 +167,7 @@ impl Records {
                 .and_then(|index| self.content_types.get(index))
                 .map(String::as_str),
             redacted: slot.redacted,
-            truncated: slot.truncated,
+            truncated: slot.truncated.as_deref().copied(),
         })
     }
 

@@ -71,10 +71,14 @@ impl Lanes {
         std::mem::take(&mut self.lanes).into_iter().map(|(partition, lane)| (partition, lane.epoch)).collect()
     }
 
-    pub(super) fn take(&mut self, partition: &Partition, records: &Records) {
+    pub(super) fn take(&mut self, partition: &Partition, records: Records) {
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         lane.since.get_or_insert_with(Instant::now);
-        lane.records.append(records);
+        if lane.records.is_empty() {
+            lane.records = records;
+        } else {
+            lane.records.append(&records);
+        }
     }
 
     /// The log has nothing for us between the last record and that offset.

@@ -52,7 +52,7 @@ pub(super) fn run(
     // The crate's check of types against the table is left out, in the consumer's favor.
     let client = world.empty("bench_plain")?.with_validation(false);
     if shape == Shape::Small {
-        world.create(&client, SMALL)?;
+        world.create(&client, "small", SMALL)?;
     }
     let stage = if shape == Shape::Same { "plain" } else { "plain-small" };
     let mut consumer = Consumer {

@@ -1,2 +1,0 @@
--- How many invoices are closed.
-SELECT count() AS invoices FROM invoices
