@@ -97,9 +97,17 @@ pub const fn account_column(kind: Kind) -> &'static str {
 /// The condition that an entry is on an invoice of an account of that kind; its values are bound by name.
 #[must_use]
 pub fn membership_sql(kind: Kind) -> String {
-    let text = queries::INVOICE_MEMBERSHIP.text();
-    let condition = text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
-    condition.replace("{{account}}", account_column(kind))
+    condition(queries::INVOICE_MEMBERSHIP).replace("{{account}}", account_column(kind))
+}
+
+/// The condition that an entry has a line that a line of an invoice sums; its values are bound by name.
+#[must_use]
+pub fn entry_line_sql() -> String {
+    condition(queries::INVOICE_ENTRY_LINE).replace("{{fixed_lines}}", &fixed_lines_sql())
+}
+
+fn condition(query: queries::Open) -> String {
+    query.text().lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n")
 }
 
 /// The lines of the units with columns of their own, as the slot of the query for sums takes them.

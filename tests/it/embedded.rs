@@ -94,6 +94,13 @@ impl Embedded {
         self.runtime.block_on(async { request.send().await?.text().await }).unwrap()
     }
 
+    /// The bytes of an answer that is in order.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let request = self.http.get(self.url(path)).bearer_auth(self.token());
+        let answer = async { request.send().await?.error_for_status()?.bytes().await };
+        self.runtime.block_on(answer).unwrap().to_vec()
+    }
+
     /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.
     /// Answers how many times it had to be.
     pub(crate) fn send(&mut self, bodies: &[String], mut meanwhile: impl FnMut(&mut Self)) -> u64 {

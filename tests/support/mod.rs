@@ -6,6 +6,8 @@ pub mod engine;
 pub mod process;
 pub mod proxy;
 
+pub mod focus;
+
 pub mod folder;
 pub mod ports;
 pub mod wait;
