@@ -7,10 +7,11 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream};
+use tokio::task::JoinHandle;
 
 use super::Selection;
 use super::parquet::Parquet;
-use super::row::{Entry, EntryRow, Plane, Position};
+use super::row::{Entry, EntryRow, Plane};
 use crate::csv::{self, records, safe};
 use crate::error::Problem;
 use crate::store::Store;
@@ -164,10 +165,10 @@ struct Export {
     writer: Box<dyn Writer>,
 }
 
-/// Where an export is: at rows that are to be written, at a position to read on from, or behind the end.
+/// Where an export is: at rows that are to be written, at rows that are being read, or behind the end.
 enum Next {
     Rows(Vec<EntryRow>),
-    After(Position),
+    Reading(JoinHandle<Result<Vec<EntryRow>, Problem>>),
     End,
 }
 
@@ -175,34 +176,42 @@ fn chunks(export: Export, first: Vec<EntryRow>) -> impl Stream<Item = io::Result
     stream::try_unfold((export, Next::Rows(first)), |(mut export, next)| async move {
         let rows = match next {
             Next::Rows(rows) => rows,
-            Next::After(position) => export
-                .selection
-                .read(&export.store, CHUNK, Some(&position))
-                .await
-                .map_err(|problem| io::Error::other(problem.detail))?,
+            Next::Reading(rows) => {
+                rows.await.map_err(io::Error::other)?.map_err(|problem| io::Error::other(problem.detail))?
+            }
             Next::End => return Ok(None),
         };
-        let is_full = u64::try_from(rows.len()).unwrap_or(u64::MAX) >= CHUNK;
-        let after = rows.last().filter(|_| is_full).map(EntryRow::position);
+        // While a chunk is written, the next one is read: two are in memory, and no more.
+        let next = export.read_after(&rows);
         // Writing takes as long as reading, and would keep other calls waiting.
         tokio::task::spawn_blocking(move || {
-            let entries = rows
-                .into_iter()
-                .map(EntryRow::shown)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|problem| io::Error::other(problem.detail))?;
-            let mut bytes = export.writer.chunk(&entries)?;
-            if after.is_none() {
-                let end = export.writer.end()?;
-                if !end.is_empty() {
-                    bytes = [bytes, end].concat().into();
-                }
-            }
-            Ok(Some((bytes, (export, after.map_or(Next::End, Next::After)))))
+            let bytes = export.write(rows, matches!(next, Next::End))?;
+            Ok(Some((bytes, (export, next))))
         })
         .await
         .map_err(io::Error::other)?
     })
+}
+
+impl Export {
+    /// Begins to read what comes after a full chunk.
+    fn read_after(&self, rows: &[EntryRow]) -> Next {
+        let is_full = u64::try_from(rows.len()).unwrap_or(u64::MAX) >= CHUNK;
+        let Some(after) = rows.last().filter(|_| is_full).map(EntryRow::position) else { return Next::End };
+        let (store, selection) = (self.store.clone(), self.selection.clone());
+        Next::Reading(tokio::spawn(async move { selection.read(&store, CHUNK, Some(&after)).await }))
+    }
+
+    fn write(&mut self, rows: Vec<EntryRow>, is_last: bool) -> io::Result<Bytes> {
+        let entries = rows
+            .into_iter()
+            .map(EntryRow::shown)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|problem| io::Error::other(problem.detail))?;
+        let bytes = self.writer.chunk(&entries)?;
+        let end = if is_last { self.writer.end()? } else { Bytes::new() };
+        Ok(if end.is_empty() { bytes } else { [bytes, end].concat().into() })
+    }
 }
 
 fn failed(error: &dyn std::error::Error) -> Problem {

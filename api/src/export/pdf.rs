@@ -135,11 +135,9 @@ fn text(rows: &[String], foot: &str) -> Vec<u8> {
 
 /// A text in the bytes of the font's encoding.
 fn latin(text: &str) -> Vec<u8> {
-    let byte = |character: char| match u8::try_from(u32::from(character)) {
-        Ok(byte @ (0x20..=0x7e | 0xa0..=0xff)) => byte,
-        _ => b'?',
-    };
-    text.chars().map(byte).collect()
+    let byte = |character: char| u8::try_from(u32::from(character)).ok();
+    let is_shown = |byte: &u8| matches!(byte, 0x20..=0x7e | 0xa0..=0xff);
+    text.chars().map(|character| byte(character).filter(is_shown).unwrap_or(b'?')).collect()
 }
 
 #[cfg(test)]

@@ -47,13 +47,13 @@ fn lines(sheet: &mut Worksheet, invoice: &InvoiceText) -> Result<(), XlsxError> 
         sheet.write_string_with_format(0, column, *name, &bold)?.set_column_width(column, *width)?;
     }
     sheet.set_freeze_panes(1, 0)?;
-    let money = Format::new().set_num_format(&pattern(&invoice.currency));
+    let money = Format::new().set_num_format(pattern(&invoice.currency));
     let mut row = 1;
     for line in &invoice.lines {
         write(sheet, row, line, &money)?;
         row += 1;
     }
-    let total = Format::new().set_bold().set_num_format(&pattern(&invoice.currency));
+    let total = Format::new().set_bold().set_num_format(pattern(&invoice.currency));
     sheet.write_string_with_format(row, 0, "total", &bold)?;
     sheet.write_string_with_format(row, AMOUNT - 1, &invoice.currency, &bold)?;
     // A program that does not calculate shows the result that is kept beside the formula.

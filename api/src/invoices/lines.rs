@@ -9,7 +9,7 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::response::{IntoResponse, Response};
 use ledger::invoice::Month;
 use ledger::money::Decimal;
-use schemas::invoices::{LineText, Months, entry_line_sql};
+use schemas::invoices::{InvoiceText, LineText, Months, entry_line_sql};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -26,6 +26,8 @@ use crate::router::Service;
 
 /// The basis of what is missing to a minimum: it counts money and no quantity.
 const MINIMUM: &str = "minimum";
+
+const NOT_BILLED: &str = "not_billed";
 
 /// How the entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +171,20 @@ impl LineEntry {
 fn is_of(own: &Line, line: &LineText) -> bool {
     let price = own.unit_price.as_ref().filter(|_| own.price_basis != MINIMUM);
     Some(&own.unit) == line.unit.as_ref() && (line.adjusts.is_some() || price == line.unit_price.as_ref())
+}
+
+/// The numbers of the lines of an invoice that an entry of that month is on.
+pub(crate) fn numbers(entry: &Entry, month: Month, invoice: &InvoiceText) -> Vec<u32> {
+    // What the provider charged nothing for is on no invoice, whatever it used.
+    if entry.outcome.as_deref() == Some(NOT_BILLED) {
+        return Vec::new();
+    }
+    let month = month.to_string();
+    let is_of_month = |line: &&LineText| *line.adjusts.as_ref().unwrap_or(&invoice.period) == month;
+    let own = entry.charging.as_ref().map_or(&entry.lines, |charging| &charging.lines);
+    let lines =
+        invoice.lines.iter().filter(is_of_month).filter(|line| entry.model.as_ref() == Some(&line.model));
+    lines.filter(|line| own.iter().any(|own| is_of(own, line))).map(|line| line.number).collect()
 }
 
 struct Ndjson(LineText);

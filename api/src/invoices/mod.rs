@@ -6,7 +6,7 @@ mod close;
 mod lines;
 mod open;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::{OriginalUri, Path, State};
@@ -32,7 +32,7 @@ use crate::store::Store;
 use books::Books;
 pub use close::Closed;
 pub(crate) use close::{__path_close, close};
-pub(crate) use lines::{__path_entries, entries};
+pub(crate) use lines::{__path_entries, entries, numbers};
 pub use lines::{LineEntries, LineEntry};
 pub(crate) use open::Membership;
 
@@ -217,6 +217,29 @@ pub(crate) async fn find(store: &Store, bounds: &Bounds, id: &str) -> Result<Fou
         before: books.cut_before(named.kind, &named.account, named.month),
     };
     Ok(Found { invoice, question, kind: named.kind })
+}
+
+/// The closed invoices of these ids, by id; those that the token may not see are left out.
+pub(crate) async fn closed_by_id(
+    store: &Store,
+    bounds: &Bounds,
+    ids: BTreeSet<String>,
+) -> Result<BTreeMap<String, InvoiceText>, Problem> {
+    let mut found = BTreeMap::new();
+    for id in ids {
+        let Some(named) = Named::parse(&id) else { continue };
+        let wanted = Wanted {
+            account: Some(named.account),
+            kind: Some(named.kind),
+            period: Some(named.month),
+            is_closed: Some(true),
+        };
+        let closed = closed_of(store, bounds, &wanted, ROWS_MAX, None).await?;
+        if let Some(stored) = closed.into_iter().find(|stored| stored.currency_code == named.currency) {
+            found.insert(id, stored.shown()?);
+        }
+    }
+    Ok(found)
 }
 
 async fn subtotals_by(
