@@ -1,6 +1,6 @@
 //! What the scenario tests stand on: real processes, a real Kafka broker, the real engine, and a proxy that breaks things
-//! between them. Knows nothing of entries or prices.
+//! between them; and the rules of others that exports keep to. Knows nothing of entries or prices.
 
 mod support;
 
-pub use support::{broker, disk, engine, failures, folder, ports, process, proxy, wait};
+pub use support::{broker, disk, engine, failures, focus, folder, ports, process, proxy, wait};

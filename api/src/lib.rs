@@ -15,12 +15,14 @@ mod cursor;
 mod dimension;
 mod error;
 mod parameters;
+mod parquet;
 mod period;
 mod store;
 mod units;
 
 mod completeness;
 mod entries;
+mod export;
 mod invoices;
 pub mod quarantine;
 mod requests;
@@ -122,8 +124,9 @@ pub mod answers {
     pub use crate::entries::Entries;
     pub use crate::entries::row::{Entry, Line, Origin, Plane, ReportedCost};
     pub use crate::error::Problem;
+    pub use crate::export::{Manifest, ManifestInvoice, ManifestSum};
     pub use crate::health::{Dependency, Health, Readiness};
-    pub use crate::invoices::{Closed, Invoice, Invoices};
+    pub use crate::invoices::{Closed, Invoice, Invoices, LineEntries, LineEntry};
     pub use crate::models::changes::{
         Comparison, Money, OtherDifference, PriceDifference, RowChange, Touches, UnitPrice,
     };

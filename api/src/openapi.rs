@@ -40,6 +40,8 @@ use crate::router::Service;
         crate::invoices::list,
         crate::invoices::one,
         crate::invoices::close,
+        crate::export::export,
+        crate::invoices::entries,
         crate::operations::operation,
         crate::audit::audit,
         crate::audit::audit_and_reverse,

@@ -9,6 +9,7 @@ use clickhouse::Row;
 use jiff::Timestamp;
 use ledger::event::Millis;
 use ledger::money::Decimal;
+use schemas::invoices::InvoiceText;
 use schemas::queries;
 use schemas::registries::{Change, MarkupText};
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,13 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::auth::Authenticated;
-use crate::bounds::{Value, Values};
+use crate::bounds::{Bounds, Value, Values};
 use crate::completeness;
 use crate::entries::Selection;
 use crate::entries::row::{Entry, EntryRow, Line, Origin, Plane, ReportedCost, add, sums};
 use crate::error::Problem;
 use crate::invoices::books::Books;
+use crate::invoices::{closed_by_id, numbers};
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::router::Service;
@@ -189,6 +191,9 @@ pub struct Attempt {
     pub reversed: Option<Reversal>,
     /// The invoice that bills the attempt, or the period that is still open.
     pub invoice: String,
+    /// The lines of that invoice that it is on; none while the period is open.
+    #[serde(default)]
+    pub invoice_lines: Vec<u32>,
 }
 
 /// What took an attempt back.
@@ -301,7 +306,8 @@ pub(crate) async fn request(
             EntryRow::shown(row).map(|entry| (entry, raw))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let known = Known::read(&service.store, entries.iter().map(|(entry, _)| entry)).await?;
+    let known =
+        Known::read(&service.store, &Bounds::of(&caller), entries.iter().map(|(entry, _)| entry)).await?;
     let complete_through = complete_through.map(rfc3339);
     Ok(Json(Proof { complete_through, ..proof(request_id, entries, &known)? }))
 }
@@ -379,6 +385,7 @@ fn attempt(
     Ok(Attempt {
         model_row: known.cost_row(&first),
         invoice: known.invoice(&first),
+        invoice_lines: known.invoice_lines(&all),
         attempt: first.attempt,
         attempt_kind: first.attempt_kind,
         fallback_from: first.fallback_from,
@@ -501,6 +508,8 @@ struct Known {
     rows: BTreeMap<String, Published>,
     markups: BTreeMap<String, Version>,
     books: Books,
+    /// The closed invoices that entries are on, where the token sees them.
+    invoices: BTreeMap<String, InvoiceText>,
 }
 
 /// A version of a markup.
@@ -513,9 +522,13 @@ struct Version {
 }
 
 impl Known {
-    async fn read(store: &Store, entries: impl Iterator<Item = &Entry>) -> Result<Self, Problem> {
+    async fn read<'a>(
+        store: &Store,
+        bounds: &Bounds,
+        entries: impl Iterator<Item = &'a Entry> + Clone,
+    ) -> Result<Self, Problem> {
         let (mut rows, mut markups) = (BTreeSet::new(), BTreeSet::new());
-        for entry in entries {
+        for entry in entries.clone() {
             rows.extend(entry.model_row.clone());
             for plane in [&entry.list, &entry.charging].into_iter().flatten() {
                 rows.extend(plane.model_row.clone());
@@ -523,7 +536,10 @@ impl Known {
             }
         }
         let books = Books::read(store).await?;
-        let mut known = Self { rows: BTreeMap::new(), markups: BTreeMap::new(), books };
+        let (rows_by_id, versions) = (BTreeMap::new(), BTreeMap::new());
+        let mut known = Self { rows: rows_by_id, markups: versions, books, invoices: BTreeMap::new() };
+        let billing = entries.map(|entry| known.invoice(entry)).collect();
+        known.invoices = closed_by_id(store, bounds, billing).await?;
         if !rows.is_empty() {
             let values = Values::default().with("row_ids", Value::Texts(rows.into_iter().collect()));
             let rows: Vec<Published> = store.open(queries::MODEL_ROW_SOURCES, values).await?;
@@ -564,11 +580,25 @@ impl Known {
 
     /// The invoice that bills an entry, or the period that is open. What names no customer is on no invoice.
     fn invoice(&self, entry: &Entry) -> String {
-        let at = entry.occurred_at.parse::<Timestamp>().map_or(Millis(0), |at| Millis(at.as_millisecond()));
+        let at = occurred(entry);
         let Origin { topic, partition, offset, .. } = &entry.origin;
         let currency = entry.charge_currency.as_deref().or(entry.currency.as_deref()).unwrap_or_default();
         let customer = entry.customer.as_deref().unwrap_or_default();
         self.books.billed_on(customer, at, (topic, *partition, *offset), currency)
+    }
+
+    /// The lines of the invoice that bill some entries, each once.
+    fn invoice_lines(&self, entries: &[Entry]) -> Vec<u32> {
+        let lines = entries.iter().filter_map(|entry| {
+            let invoice = self.invoices.get(&self.invoice(entry))?;
+            let month =
+                self.books.month_of(entry.customer.as_deref().unwrap_or_default(), occurred(entry))?;
+            Some(numbers(entry, month, invoice))
+        });
+        let mut lines: Vec<u32> = lines.flatten().collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
     }
 
     fn plane(&self, plane: &Plane) -> PlaneProof {
@@ -592,6 +622,10 @@ impl Known {
             terms: version.and_then(|version| json(&version.body)),
         }
     }
+}
+
+fn occurred(entry: &Entry) -> Millis {
+    entry.occurred_at.parse::<Timestamp>().map_or(Millis(0), |at| Millis(at.as_millisecond()))
 }
 
 /// An instant; `None` for the beginning of time.

@@ -25,8 +25,8 @@ use crate::metrics::{Metrics, observe};
 use crate::quarantine::replay::Chores;
 use crate::store::{Limits, Store};
 use crate::{
-    Api, audit, audit_log, body, entries, health, invoices, metrics, models, openapi, operations, quarantine,
-    registries, requests, spend, tokens,
+    Api, audit, audit_log, body, entries, export, health, invoices, metrics, models, openapi, operations,
+    quarantine, registries, requests, spend, tokens,
 };
 
 /// Bytes of a plain error text that become the detail of a problem.
@@ -88,6 +88,8 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         .route("/v1/models", get(models::list))
         .route("/v1/invoices", get(invoices::list))
         .route("/v1/invoices/{id}", get(invoices::one))
+        .route("/v1/invoices/{id}/export", get(export::export))
+        .route("/v1/invoices/{id}/lines/{n}/entries", get(invoices::entries))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/markups", get(registries::markups::list))
         .route("/v1/accounts", get(registries::accounts::list))

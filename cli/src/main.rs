@@ -9,7 +9,9 @@ mod config;
 mod credentials;
 mod emit;
 mod engine;
+mod evidence;
 mod ingest;
+mod invoices;
 mod log;
 mod logging;
 mod migrate;
@@ -74,6 +76,12 @@ enum Command {
     Accounts(registries::Accounts),
     /// List, set and import whose gateway keys are
     Owners(registries::Owners),
+    /// List, show and close invoices, and write them as files
+    Invoices(Box<invoices::Options>),
+    /// Pack an invoice with all that it is made of into one archive
+    Evidence(evidence::Evidence),
+    /// Derive every amount of such an archive again, offline, and name the first difference
+    Verify(evidence::Verify),
     /// Show totals by any dimensions
     Spend(spend::Options),
     /// Prove one request: its attempts, quantities, prices and amounts
@@ -111,6 +119,9 @@ fn main() -> ExitCode {
         Command::Markups(options) => registries::markups(options),
         Command::Accounts(options) => registries::accounts(options),
         Command::Owners(options) => registries::owners(options),
+        Command::Invoices(options) => invoices::run(&options),
+        Command::Evidence(options) => evidence::pack(&options),
+        Command::Verify(options) => evidence::verify(&options),
         Command::Spend(options) => spend::run(&options),
         Command::Request(options) => request::run(&options),
         Command::Audit(options) => audit::run(&options),

@@ -107,6 +107,14 @@ fn shown(proof: &Proof) -> Result<String, std::fmt::Error> {
         )?;
     }
     writeln!(text, "billed in: {}", proof.invoice)?;
+    let mut lines: Vec<u32> =
+        proof.attempts.iter().flat_map(|attempt| attempt.invoice_lines.clone()).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    if !lines.is_empty() {
+        let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
+        writeln!(text, "on its lines: {}", lines.join(", "))?;
+    }
     if let Some(unpriced) = &proof.unpriced {
         writeln!(text, "{} entries have no full price", unpriced.entries)?;
     }

@@ -106,9 +106,16 @@ pub fn invoice_of_entry_sql() -> String {
     without_comments(queries::INVOICE_OF_ENTRY)
 }
 
+/// The condition that an entry has a line that a line of an invoice sums; its values are bound by name.
+#[must_use]
+pub fn entry_line_sql() -> String {
+    without_comments(queries::INVOICE_ENTRY_LINE).replace("{{fixed_lines}}", &fixed_lines_sql())
+}
+
 /// A query that is a part of others.
 fn without_comments(part: queries::Open) -> String {
-    part.text().lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n")
+    part.text().lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("
+")
 }
 
 /// The lines of the units with columns of their own, as the slot of the query for sums takes them.

@@ -52,6 +52,12 @@ queries! {
     INVOICE_OF_ENTRY: Open = "invoice_of_entry";
     /// What the entries of an invoice come to by a dimension.
     INVOICE_SUBTOTALS: Bounded = "invoice_subtotals";
+    /// What the entries of an invoice come to by the charges that its lines are made of.
+    INVOICE_CHARGES: Bounded = "invoice_charges";
+    /// Whether an entry has a line that a line of an invoice sums; a condition of the others.
+    INVOICE_ENTRY_LINE: Open = "invoice_entry_line";
+    /// Which models some price rows are of.
+    MODEL_ROW_MODELS: Open = "model_row_models";
     /// Entries without a full price that would be on invoices.
     INVOICE_UNPRICED: Bounded = "invoice_unpriced";
     /// Closed invoices.

@@ -82,10 +82,23 @@ impl Embedded {
             .unwrap()
     }
 
+    /// The status of an answer.
+    pub(crate) fn status(&self, path: &str) -> u16 {
+        let request = self.http.get(self.url(path)).bearer_auth(self.token());
+        self.runtime.block_on(async { request.send().await.map(|answer| answer.status().as_u16()) }).unwrap()
+    }
+
     /// The text of an answer, whatever its status.
     pub(crate) fn text(&self, path: &str) -> String {
         let request = self.http.get(self.url(path)).bearer_auth(self.token());
         self.runtime.block_on(async { request.send().await?.text().await }).unwrap()
+    }
+
+    /// The bytes of an answer that is in order.
+    pub(crate) fn bytes(&self, path: &str) -> Vec<u8> {
+        let request = self.http.get(self.url(path)).bearer_auth(self.token());
+        let answer = async { request.send().await?.error_for_status()?.bytes().await };
+        self.runtime.block_on(answer).unwrap().to_vec()
     }
 
     /// Sends events until they are acknowledged; a request without an answer is sent again, as a gateway does.

@@ -27,7 +27,7 @@ fn event(id: &str, customer: &str, at: &str, input: u64, output: u64) -> String 
 }
 
 /// Waits until the batches of so many events are closed: only then are they on an invoice.
-fn wait_for_events(embedded: &Embedded, events: u64) {
+pub(crate) fn wait_for_events(embedded: &Embedded, events: u64) {
     wait::until("the events in closed batches", PATIENCE, || {
         let audit = embedded.get("/v1/audit");
         let partitions = audit["partitions"].as_array().cloned().unwrap_or_default();
@@ -43,7 +43,7 @@ fn close(embedded: &Embedded, body: &Value) -> (u16, Value) {
 }
 
 /// Whether the partitions say that they are read far enough to close October.
-fn wait_until_complete(embedded: &Embedded) {
+pub(crate) fn wait_until_complete(embedded: &Embedded) {
     wait::until("a ledger that is complete", PATIENCE, || {
         let spend = embedded.get("/v1/spend?quantities=false");
         Ok(spend["complete_through"].is_string().then_some(()))

@@ -14,6 +14,7 @@ mod crashes;
 mod description;
 mod disks;
 mod embedded;
+mod exports;
 mod groups;
 mod invoices;
 mod offsets;

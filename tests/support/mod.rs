@@ -7,6 +7,8 @@ pub mod failures;
 pub mod process;
 pub mod proxy;
 
+pub mod focus;
+
 pub mod folder;
 pub mod ports;
 pub mod wait;

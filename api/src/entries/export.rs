@@ -7,16 +7,21 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, Stream};
+use tokio::task::JoinHandle;
 
 use super::Selection;
-use super::row::{Entry, EntryRow, Plane, Position};
+use super::parquet::Parquet;
+use super::row::{Entry, EntryRow, Plane};
 use crate::csv::{self, records, safe};
 use crate::error::Problem;
 use crate::store::Store;
 use crate::units::FIXED;
 
+/// The media type of NDJSON.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+
 /// Entries of one chunk.
-const CHUNK: u64 = 5_000;
+const CHUNK: u64 = 20_000;
 
 /// Columns of the CSV, in order, before the quantities.
 const COLUMNS: &[&str] = &[
@@ -82,84 +87,140 @@ const COLUMNS: &[&str] = &[
     "reverses",
 ];
 
+/// A form in which entries are written, chunk by chunk.
+pub(crate) trait Writer: Send {
+    /// What a chunk adds to the file; a form may keep something back.
+    fn chunk(&mut self, entries: &[Entry]) -> io::Result<Bytes>;
+
+    /// What ends the file.
+    fn end(&mut self) -> io::Result<Bytes> {
+        Ok(Bytes::new())
+    }
+}
+
 /// The entries as NDJSON.
 pub(super) async fn ndjson(store: Store, selection: Selection) -> Result<Response, Problem> {
-    stream(store, selection, "application/x-ndjson", Bytes::new(), |entries| {
+    stream(store, selection, NDJSON, Box::new(Ndjson)).await
+}
+
+/// The entries as CSV (RFC 4180), one column for each unit that has one and the other units as JSON.
+pub(super) async fn csv(store: Store, selection: Selection) -> Result<Response, Problem> {
+    stream(store, selection, csv::MEDIA_TYPE, Box::new(Csv { has_head: false })).await
+}
+
+/// The entries as Parquet, in row groups of bounded size.
+pub(super) async fn parquet(store: Store, selection: Selection) -> Result<Response, Problem> {
+    let writer = Parquet::new().map_err(|error| failed(&error))?;
+    stream(store, selection, crate::parquet::MEDIA_TYPE, Box::new(writer)).await
+}
+
+struct Ndjson;
+
+impl Writer for Ndjson {
+    fn chunk(&mut self, entries: &[Entry]) -> io::Result<Bytes> {
         let mut bytes = Vec::new();
         for entry in entries {
             serde_json::to_writer(&mut bytes, entry).map_err(io::Error::other)?;
             bytes.push(b'\n');
         }
         Ok(bytes.into())
-    })
-    .await
+    }
 }
 
-/// The entries as CSV (RFC 4180), one column for each unit that has one and the other units as JSON.
-pub(super) async fn csv(store: Store, selection: Selection) -> Result<Response, Problem> {
-    let names = COLUMNS.iter().copied().chain(FIXED).chain(["other_quantities"]);
-    let head = records([names.map(str::to_owned).collect()]).map_err(|error| failed(&error))?;
-    stream(store, selection, csv::MEDIA_TYPE, head, |entries| {
-        records(entries.iter().map(cells).collect::<Vec<_>>())
-    })
-    .await
+/// The names of the CSV's columns.
+pub(crate) fn head() -> Vec<String> {
+    COLUMNS.iter().copied().chain(FIXED).chain(["other_quantities"]).map(str::to_owned).collect()
 }
 
-async fn stream(
+struct Csv {
+    has_head: bool,
+}
+
+impl Writer for Csv {
+    fn chunk(&mut self, entries: &[Entry]) -> io::Result<Bytes> {
+        let head = (!self.has_head).then(head);
+        self.has_head = true;
+        records(head.into_iter().chain(entries.iter().map(cells)))
+    }
+}
+
+/// The entries of a selection, chunk by chunk as the writer writes them.
+pub(crate) async fn stream(
     store: Store,
     selection: Selection,
     content_type: &'static str,
-    head: Bytes,
-    write: fn(&[Entry]) -> io::Result<Bytes>,
+    writer: Box<dyn Writer>,
 ) -> Result<Response, Problem> {
     // The first chunk is read before the answer begins, so that what is wrong with the question is a problem
     // document and not a broken body.
-    let rows = selection.read(&store, CHUNK, None).await?;
-    let (bytes, after) = chunk(rows, write).map_err(|error| failed(&error))?;
-    let first = stream::iter([Ok(head), Ok(bytes)]);
-    let rest = rest(store, selection, after, write);
-    let body = Body::from_stream(stream::StreamExt::chain(first, rest));
+    let first = selection.read(&store, CHUNK, None).await?;
+    let body = Body::from_stream(chunks(Export { store, selection, writer }, first));
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
-fn rest(
+/// An export under way.
+struct Export {
     store: Store,
     selection: Selection,
-    after: Option<Position>,
-    write: fn(&[Entry]) -> io::Result<Bytes>,
-) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::try_unfold((store, selection, after), move |(store, selection, after)| async move {
-        let Some(after) = after else { return Ok(None) };
-        let rows = selection
-            .read(&store, CHUNK, Some(&after))
-            .await
-            .map_err(|problem| io::Error::other(problem.detail))?;
-        let (bytes, after) = chunk(rows, write)?;
-        Ok(Some((bytes, (store, selection, after))))
+    writer: Box<dyn Writer>,
+}
+
+/// Where an export is: at rows that are to be written, at rows that are being read, or behind the end.
+enum Next {
+    Rows(Vec<EntryRow>),
+    Reading(JoinHandle<Result<Vec<EntryRow>, Problem>>),
+    End,
+}
+
+fn chunks(export: Export, first: Vec<EntryRow>) -> impl Stream<Item = io::Result<Bytes>> {
+    stream::try_unfold((export, Next::Rows(first)), |(mut export, next)| async move {
+        let rows = match next {
+            Next::Rows(rows) => rows,
+            Next::Reading(rows) => {
+                rows.await.map_err(io::Error::other)?.map_err(|problem| io::Error::other(problem.detail))?
+            }
+            Next::End => return Ok(None),
+        };
+        // While a chunk is written, the next one is read: two are in memory, and no more.
+        let next = export.read_after(&rows);
+        // Writing takes as long as reading, and would keep other calls waiting.
+        tokio::task::spawn_blocking(move || {
+            let bytes = export.write(rows, matches!(next, Next::End))?;
+            Ok(Some((bytes, (export, next))))
+        })
+        .await
+        .map_err(io::Error::other)?
     })
 }
 
-/// A chunk's bytes, and where the next one begins if this one is full.
-fn chunk(
-    rows: Vec<EntryRow>,
-    write: fn(&[Entry]) -> io::Result<Bytes>,
-) -> io::Result<(Bytes, Option<Position>)> {
-    let full = u64::try_from(rows.len()).unwrap_or(u64::MAX) >= CHUNK;
-    let after = rows.last().filter(|_| full).map(EntryRow::position);
-    let entries = rows
-        .into_iter()
-        .map(EntryRow::shown)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|problem| io::Error::other(problem.detail))?;
-    Ok((write(&entries)?, after))
+impl Export {
+    /// Begins to read what comes after a full chunk.
+    fn read_after(&self, rows: &[EntryRow]) -> Next {
+        let is_full = u64::try_from(rows.len()).unwrap_or(u64::MAX) >= CHUNK;
+        let Some(after) = rows.last().filter(|_| is_full).map(EntryRow::position) else { return Next::End };
+        let (store, selection) = (self.store.clone(), self.selection.clone());
+        Next::Reading(tokio::spawn(async move { selection.read(&store, CHUNK, Some(&after)).await }))
+    }
+
+    fn write(&mut self, rows: Vec<EntryRow>, is_last: bool) -> io::Result<Bytes> {
+        let entries = rows
+            .into_iter()
+            .map(EntryRow::shown)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|problem| io::Error::other(problem.detail))?;
+        let bytes = self.writer.chunk(&entries)?;
+        let end = if is_last { self.writer.end()? } else { Bytes::new() };
+        Ok(if end.is_empty() { bytes } else { [bytes, end].concat().into() })
+    }
 }
 
-fn failed(error: &io::Error) -> Problem {
+fn failed(error: &dyn std::error::Error) -> Problem {
     tracing::error!(error = error.to_string(), "An export cannot be written");
     Problem::internal()
 }
 
-fn cells(entry: &Entry) -> Vec<String> {
+/// An entry in the columns of the CSV.
+pub(crate) fn cells(entry: &Entry) -> Vec<String> {
     let text = |value: &Option<String>| value.as_deref().map(safe).unwrap_or_default();
     let number = |value: Option<u64>| value.map(|number| number.to_string()).unwrap_or_default();
     let mut cells = vec![
@@ -238,6 +299,8 @@ fn cells(entry: &Entry) -> Vec<String> {
     cells
 }
 
-fn json<K: serde::Serialize, V: serde::Serialize>(map: &std::collections::BTreeMap<K, V>) -> String {
+pub(super) fn json<K: serde::Serialize, V: serde::Serialize>(
+    map: &std::collections::BTreeMap<K, V>,
+) -> String {
     if map.is_empty() { String::new() } else { serde_json::to_string(map).unwrap_or_default() }
 }

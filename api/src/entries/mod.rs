@@ -1,6 +1,7 @@
-//! `GET /v1/entries`: ledger entries, newest first; a page as JSON, or the whole result as NDJSON or CSV.
+//! `GET /v1/entries`: ledger entries, newest first; a page as JSON, or the whole result as NDJSON, CSV or Parquet.
 
-mod export;
+pub(crate) mod export;
+mod parquet;
 pub(crate) mod row;
 
 use axum::Json;
@@ -25,8 +26,8 @@ use crate::store::Store;
 use crate::units::FIXED;
 use row::{Entry, EntryRow, Position};
 
-const ENTRIES_DEFAULT: u64 = 100;
-const ENTRIES_MAX: u64 = 1_000;
+pub(crate) const ENTRIES_DEFAULT: u64 = 100;
+pub(crate) const ENTRIES_MAX: u64 = 1_000;
 
 /// How the entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +35,11 @@ pub(crate) enum Format {
     Json,
     Ndjson,
     Csv,
+    Parquet,
 }
 
 const FORMATS: &[(&str, Format)] =
-    &[("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv)];
+    &[("json", Format::Json), ("ndjson", Format::Ndjson), ("csv", Format::Csv), ("parquet", Format::Parquet)];
 
 /// Which entries are asked for.
 #[derive(Clone, Debug)]
@@ -62,11 +64,11 @@ pub struct Entries {
         ("from" = Option<String>, Query, description = "Start of the period: a date in `tz` or an RFC 3339 instant; the current month by default"),
         ("to" = Option<String>, Query, description = "End of the period, not part of it"),
         ("tz" = Option<String>, Query, description = "IANA time zone of dates; UTC by default"),
-        ("format" = Option<String>, Query, description = "json (default, in pages), ndjson or csv (the whole result)"),
+        ("format" = Option<String>, Query, description = "json (default, in pages), or the whole result: ndjson, csv or parquet"),
         ("limit" = Option<u64>, Query, description = "Entries of a page, 1 to 1000; 100 by default"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
-    responses((status = 200, body = Entries), (status = 400, body = crate::error::Problem, content_type = "application/problem+json")),
+    responses((status = 200, content((Entries = "application/json"), (Entry = "application/x-ndjson"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet"))), (status = 400, body = crate::error::Problem, content_type = "application/problem+json")),
     security(("token" = []))
 )]
 pub(crate) async fn entries(
@@ -94,6 +96,7 @@ pub(crate) async fn entries(
         }
         Format::Ndjson => export::ndjson(service.store, selection).await,
         Format::Csv => export::csv(service.store, selection).await,
+        Format::Parquet => export::parquet(service.store, selection).await,
     }
 }
 
@@ -104,12 +107,7 @@ async fn page(
     limit: u64,
     after: Option<Position>,
 ) -> Result<Json<Entries>, Problem> {
-    let mut rows = selection.read(store, limit.saturating_add(1), after.as_ref()).await?;
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > wanted;
-    rows.truncate(wanted);
-    let next_cursor =
-        if more { rows.last().map(|last| question.cursor(&last.position())).transpose()? } else { None };
+    let (rows, next_cursor) = selection.page(store, question, limit, after.as_ref()).await?;
     let rows = rows.into_iter().map(EntryRow::shown).collect::<Result<_, _>>()?;
     Ok(Json(Entries { rows, next_cursor }))
 }
@@ -137,6 +135,28 @@ impl Selection {
         let request_id = conditions.values.bind_text(request_id);
         conditions.and(format!("request_id = {request_id}"));
         Self { time: "true".to_owned(), conditions }
+    }
+
+    /// The entries of other conditions, the bounds of the token among them.
+    pub(crate) fn of_conditions(conditions: Conditions) -> Self {
+        Self { time: "true".to_owned(), conditions }
+    }
+
+    /// A page of entries, and the cursor of the next one.
+    pub(crate) async fn page(
+        &self,
+        store: &Store,
+        question: &Question,
+        limit: u64,
+        after: Option<&Position>,
+    ) -> Result<(Vec<EntryRow>, Option<String>), Problem> {
+        let mut rows = self.read(store, limit.saturating_add(1), after).await?;
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = rows.len() > wanted;
+        rows.truncate(wanted);
+        let last = rows.last().filter(|_| more);
+        let next_cursor = last.map(|last| question.cursor(&last.position())).transpose()?;
+        Ok((rows, next_cursor))
     }
 
     /// Up to `limit` entries after a position, without what the provider sent.

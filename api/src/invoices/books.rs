@@ -116,9 +116,7 @@ impl Books {
         (topic, partition, offset): (&str, u32, u64),
         currency: &str,
     ) -> String {
-        let account = self.accounts.get(Kind::Customer, customer).and_then(|timeline| timeline.last_set());
-        let time_zone = account.map_or("UTC", |account| account.time_zone.as_str());
-        let Some(month) = month_of(at, time_zone) else { return String::new() };
+        let Some(month) = self.month_of(customer, at) else { return String::new() };
         let closes =
             self.closed(Kind::Customer, customer).into_iter().flat_map(|closed| closed.range(month..));
         let found = closes.into_iter().find(|(_, cut)| cut.next(topic, partition) > offset);
@@ -126,6 +124,12 @@ impl Books {
             || format!("open period {month}"),
             |(closed, _)| id(Kind::Customer.name(), customer, *closed, currency),
         )
+    }
+
+    /// The month of a customer's account in which an instant lies.
+    pub(crate) fn month_of(&self, customer: &str, at: Millis) -> Option<Month> {
+        let account = self.accounts.get(Kind::Customer, customer).and_then(|timeline| timeline.last_set());
+        month_of(at, account.map_or("UTC", |account| account.time_zone.as_str()))
     }
 
     /// The months that an invoice may be about: its own, and those that may be adjusted.

@@ -3,9 +3,10 @@
 
 pub(crate) mod books;
 mod close;
+mod lines;
 mod open;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::{OriginalUri, Path, State};
@@ -31,6 +32,9 @@ use crate::store::Store;
 use books::Books;
 pub use close::Closed;
 pub(crate) use close::{__path_close, close};
+pub(crate) use lines::{__path_entries, entries, numbers};
+pub use lines::{LineEntries, LineEntry};
+pub(crate) use open::Membership;
 
 const ROWS_DEFAULT: u64 = 100;
 const ROWS_MAX: u64 = 1_000;
@@ -160,12 +164,30 @@ pub(crate) async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<Invoice>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
-    let missing = || Problem::not_found("invoice of that id");
     let bounds = Bounds::of(&caller);
-    let named = Named::parse(&id)
+    let Found { invoice, question, .. } = find(&service.store, &bounds, &id).await?;
+    let mut subtotals = BTreeMap::new();
+    for dimension in SUBTOTALS {
+        let sums = subtotals_by(&service.store, &bounds, &question, &invoice.currency, dimension).await?;
+        subtotals.insert((*dimension).to_owned(), sums);
+    }
+    Ok(Json(Invoice { invoice, subtotals }))
+}
+
+/// An invoice, and which entries are on it.
+pub(crate) struct Found {
+    pub(crate) invoice: InvoiceText,
+    pub(crate) question: Membership,
+    pub(crate) kind: Kind,
+}
+
+/// The invoice of an id, open or closed; what the token may not see is answered like one that is not there.
+pub(crate) async fn find(store: &Store, bounds: &Bounds, id: &str) -> Result<Found, Problem> {
+    let missing = || Problem::not_found("invoice of that id");
+    let named = Named::parse(id)
         .filter(|named| bounds.sees_account(named.kind, &named.account))
         .ok_or_else(missing)?;
-    let books = Books::read(&service.store).await?;
+    let books = Books::read(store).await?;
     let account = books.accounts.get(named.kind, &named.account).and_then(|timeline| timeline.last_set());
     let account = account.ok_or_else(missing)?;
     let wanted = Wanted {
@@ -174,17 +196,17 @@ pub(crate) async fn one(
         period: Some(named.month),
         is_closed: None,
     };
-    let closed = closed_of(&service.store, &bounds, &wanted, ROWS_MAX, None).await?;
+    let closed = closed_of(store, bounds, &wanted, ROWS_MAX, None).await?;
     let closed = closed.into_iter().find(|stored| stored.currency_code == named.currency);
     let invoice = match closed {
         Some(stored) => stored.shown()?,
-        None => open_of(&service.store, &bounds, &books, &wanted)
+        None => open_of(store, bounds, &books, &wanted)
             .await?
             .into_iter()
             .find(|invoice| invoice.id == id)
             .ok_or_else(missing)?,
     };
-    let question = open::Membership {
+    let question = Membership {
         kind: named.kind,
         accounts: vec![named.account.clone()],
         months: books.months(named.kind, &named.account, named.month, &account.time_zone)?,
@@ -194,18 +216,36 @@ pub(crate) async fn one(
         },
         before: books.cut_before(named.kind, &named.account, named.month),
     };
-    let mut subtotals = BTreeMap::new();
-    for dimension in SUBTOTALS {
-        let sums = subtotals_by(&service.store, &bounds, &question, &named.currency, dimension).await?;
-        subtotals.insert((*dimension).to_owned(), sums);
+    Ok(Found { invoice, question, kind: named.kind })
+}
+
+/// The closed invoices of these ids, by id; those that the token may not see are left out.
+pub(crate) async fn closed_by_id(
+    store: &Store,
+    bounds: &Bounds,
+    ids: BTreeSet<String>,
+) -> Result<BTreeMap<String, InvoiceText>, Problem> {
+    let mut found = BTreeMap::new();
+    for id in ids {
+        let Some(named) = Named::parse(&id) else { continue };
+        let wanted = Wanted {
+            account: Some(named.account),
+            kind: Some(named.kind),
+            period: Some(named.month),
+            is_closed: Some(true),
+        };
+        let closed = closed_of(store, bounds, &wanted, ROWS_MAX, None).await?;
+        if let Some(stored) = closed.into_iter().find(|stored| stored.currency_code == named.currency) {
+            found.insert(id, stored.shown()?);
+        }
     }
-    Ok(Json(Invoice { invoice, subtotals }))
+    Ok(found)
 }
 
 async fn subtotals_by(
     store: &Store,
     bounds: &Bounds,
-    question: &open::Membership,
+    question: &Membership,
     currency: &str,
     dimension: &str,
 ) -> Result<BTreeMap<String, String>, Problem> {

@@ -13,22 +13,22 @@ use crate::error::Problem;
 use crate::store::Store;
 
 /// Which entries are on the invoices of some accounts, all of one time zone and with one cut before.
-pub(super) struct Membership {
+pub(crate) struct Membership {
     pub(super) kind: Kind,
     pub(super) accounts: Vec<String>,
-    pub(super) months: Months,
+    pub(crate) months: Months,
     pub(super) cut: Cut,
     pub(super) before: Cut,
 }
 
 impl Membership {
     /// The condition, whose values [`Membership::conditions`] binds.
-    pub(super) fn sql(&self) -> String {
+    pub(crate) fn sql(&self) -> String {
         membership_sql(self.kind)
     }
 
     /// The conditions of a token, and the values of the membership.
-    pub(super) fn conditions(&self, bounds: &Bounds) -> Conditions {
+    pub(crate) fn conditions(&self, bounds: &Bounds) -> Conditions {
         let mut conditions = Conditions::of(bounds);
         let mut values = conditions
             .values

@@ -133,10 +133,12 @@ async fn entries_come_newest_first_in_pages_and_whole_as_an_export() -> Result<(
     assert!(lines[2].contains(",'=cmd(),"), "a text that begins like a formula does not");
     let filtered = world.get(&format!("/v1/entries?{NOVEMBER}&team=search&unit=output_*")).await?;
     assert_eq!(ids(&filtered), ["a,b"]);
-    let (status, problem) = world
-        .call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=parquet"), &world.admin, None)
-        .await?;
-    assert_eq!((status, &problem["allowed"]), (StatusCode::BAD_REQUEST, &json!(["json", "ndjson", "csv"])));
+    let (status, problem) =
+        world.call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=xml"), &world.admin, None).await?;
+    assert_eq!(
+        (status, &problem["allowed"]),
+        (StatusCode::BAD_REQUEST, &json!(["json", "ndjson", "csv", "parquet"]))
+    );
     let (status, _) = world
         .call(Method::GET, &format!("/v1/entries?{NOVEMBER}&format=csv&limit=3"), &world.admin, None)
         .await?;

@@ -5,6 +5,7 @@
 
 use anyhow::{Result, ensure};
 use axum::http::{Method, Request, StatusCode};
+use ledger::invoice::Month;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -138,6 +139,9 @@ fn path(draw: &mut Draw, cursors: &[String]) -> String {
         }
         8 => {
             let account = draw.of(&["", "-team"]);
+            if draw.below(2) == 0 {
+                return invoice_path(draw, &format!("{mark}{account}"));
+            }
             let filter = draw.of(&["", "&kind=customer", "&kind=team", "&state=open", "&state=closed"]);
             return format!("/v1/invoices?period=2026-11&account={mark}{account}{filter}");
         }
@@ -215,7 +219,8 @@ fn path(draw: &mut Draw, cursors: &[String]) -> String {
             parameters.push((*grouping).to_owned());
         }
     } else if base == "/v1/entries" && draw.below(2) == 0 {
-        parameters.push((*draw.of(&["format=ndjson", "format=csv", "format=json"])).to_owned());
+        parameters
+            .push((*draw.of(&["format=ndjson", "format=csv", "format=json", "format=parquet"])).to_owned());
     }
     if draw.below(3) == 0 {
         parameters.push(format!("limit={}", 1 + draw.below(3)));
@@ -224,6 +229,29 @@ fn path(draw: &mut Draw, cursors: &[String]) -> String {
         parameters.push(format!("cursor={}", cursors[draw.below(cursors.len())]));
     }
     format!("{base}?{}", parameters.join("&"))
+}
+
+/// One invoice of an account, and what can be had of it.
+fn invoice_path(draw: &mut Draw, account: &str) -> String {
+    let kind = draw.of(&["customer", "team"]);
+    let currency = draw.of(&["USD", "EUR"]);
+    let id = |month| schemas::invoices::id(kind, account, month, currency);
+    let id = Month::new(2026, 11).map_or_else(String::new, id);
+    let what = draw.of(&[
+        "",
+        "/export",
+        "/export?format=csv",
+        "/export?format=parquet",
+        "/export?format=focus",
+        "/export?format=focus&issuer=x",
+        "/export?format=xlsx",
+        "/export?format=pdf",
+        "/export?format=csv&manifest=true",
+        "/lines/1/entries",
+        "/lines/1/entries?format=ndjson",
+        "/lines/1/entries?format=csv",
+    ]);
+    format!("/v1/invoices/{id}{what}")
 }
 
 /// Status and body of a call.
