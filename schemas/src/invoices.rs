@@ -114,8 +114,10 @@ pub fn entry_line_sql() -> String {
 
 /// A query that is a part of others.
 fn without_comments(part: queries::Open) -> String {
-    part.text().lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("
-")
+    part.text().lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join(
+        "
+",
+    )
 }
 
 /// The lines of the units with columns of their own, as the slot of the query for sums takes them.
