@@ -42,6 +42,7 @@ use crate::router::Service;
         crate::invoices::close,
         crate::export::export,
         crate::invoices::entries,
+        crate::invoices::all_entries,
         crate::operations::operation,
         crate::audit::audit,
         crate::audit::audit_and_reverse,

@@ -89,6 +89,7 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         .route("/v1/invoices", get(invoices::list))
         .route("/v1/invoices/{id}", get(invoices::one))
         .route("/v1/invoices/{id}/export", get(export::export))
+        .route("/v1/invoices/{id}/entries", get(invoices::all_entries))
         .route("/v1/invoices/{id}/lines/{n}/entries", get(invoices::entries))
         .route("/v1/quarantine", get(quarantine::list))
         .route("/v1/markups", get(registries::markups::list))

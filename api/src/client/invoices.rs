@@ -63,17 +63,12 @@ impl Client {
         self.get(&export_path(id), &parameters).await
     }
 
-    /// The entries of a line; the parameters are those of `GET /v1/invoices/{id}/lines/{n}/entries`.
+    /// The entries of an invoice, one a line.
     ///
     /// # Errors
     /// Where the API cannot be reached or refuses.
-    pub async fn line_entries(
-        &self,
-        id: &str,
-        line: u32,
-        parameters: &[(&str, &str)],
-    ) -> Result<Response, Error> {
-        self.raw(&format!("/v1/invoices/{}/lines/{line}/entries", segment(id)), parameters).await
+    pub async fn invoice_entries(&self, id: &str) -> Result<Response, Error> {
+        self.raw(&format!("/v1/invoices/{}/entries", segment(id)), &[]).await
     }
 
     /// An export of an invoice as it is answered; the parameters are those of `GET /v1/invoices/{id}/export`.

@@ -99,7 +99,7 @@ pub(crate) trait Writer: Send {
 }
 
 /// The entries as NDJSON.
-pub(super) async fn ndjson(store: Store, selection: Selection) -> Result<Response, Problem> {
+pub(crate) async fn ndjson(store: Store, selection: Selection) -> Result<Response, Problem> {
     stream(store, selection, NDJSON, Box::new(Ndjson)).await
 }
 

@@ -17,7 +17,9 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use schemas::invoices::InvoiceText;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::auth::Authenticated;
 use crate::bounds::Bounds;
@@ -82,6 +84,17 @@ impl Format {
     }
 }
 
+/// What is answered as JSON.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it describes the answer; what is answered is one of the two")]
+pub(crate) enum Exported {
+    /// By `format=json`.
+    Invoice(Box<InvoiceText>),
+    /// By `manifest=true`.
+    Manifest(Box<Manifest>),
+}
+
 /// A file, and how many rows it has.
 struct File {
     bytes: Bytes,
@@ -98,7 +111,7 @@ struct File {
         ("manifest" = Option<bool>, Query, description = "true: the manifest of the file instead of the file"),
     ),
     responses(
-        (status = 200, content((InvoiceText = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (Vec<u8> = "application/pdf"))),
+        (status = 200, content((Exported = "application/json"), (String = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet"), (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"), (Vec<u8> = "application/pdf"))),
         (status = 404, body = crate::error::Problem, content_type = "application/problem+json")
     ),
     security(("token" = []))

@@ -63,6 +63,32 @@ pub struct LineEntry {
     pub entry: Entry,
 }
 
+/// All entries of an invoice as NDJSON, newest first: what its lines are the sums of.
+#[utoipa::path(
+    get, path = "/v1/invoices/{id}/entries", tag = "invoices",
+    params(("id" = String, Path, description = "The invoice, as the list names it")),
+    responses(
+        (status = 200, body = Entry, content_type = "application/x-ndjson"),
+        (status = 404, body = crate::error::Problem, content_type = "application/problem+json")
+    ),
+    security(("token" = []))
+)]
+pub(crate) async fn all_entries(
+    State(service): State<Service>,
+    Authenticated(caller): Authenticated,
+    OriginalUri(uri): OriginalUri,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    Parameters::parse(&uri)?.finish([""; 0])?;
+    let bounds = Bounds::of(&caller);
+    let found = find(&service.store, &bounds, &id).await?;
+    let mut conditions = found.question.conditions(&bounds);
+    let currency = conditions.values.bind_text(&found.invoice.currency);
+    conditions.and(format!("({})", found.question.sql()));
+    conditions.and(format!("charge_currency = {currency}"));
+    export::ndjson(service.store, Selection::of_conditions(conditions)).await
+}
+
 /// The entries of one line of an invoice, newest first.
 #[utoipa::path(
     get, path = "/v1/invoices/{id}/lines/{n}/entries", tag = "invoices",

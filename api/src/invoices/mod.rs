@@ -32,7 +32,7 @@ use crate::store::Store;
 use books::Books;
 pub use close::Closed;
 pub(crate) use close::{__path_close, close};
-pub(crate) use lines::{__path_entries, entries, numbers};
+pub(crate) use lines::{__path_all_entries, __path_entries, all_entries, entries, numbers};
 pub use lines::{LineEntries, LineEntry};
 pub(crate) use open::Membership;
 

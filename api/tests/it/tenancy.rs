@@ -247,6 +247,7 @@ fn invoice_path(draw: &mut Draw, account: &str) -> String {
         "/export?format=xlsx",
         "/export?format=pdf",
         "/export?format=csv&manifest=true",
+        "/entries",
         "/lines/1/entries",
         "/lines/1/entries?format=ndjson",
         "/lines/1/entries?format=csv",

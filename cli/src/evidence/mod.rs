@@ -17,6 +17,7 @@ use crate::service::ServiceOptions;
 const FORM: &str = "tollbook-evidence-1";
 const MANIFEST: &str = "manifest.json";
 const INVOICE: &str = "invoice.json";
+const ENTRIES: &str = "entries.ndjson";
 const PRICE_ROWS: &str = "price_rows.ndjson";
 
 /// Options of `tollbook evidence`.
@@ -65,11 +66,6 @@ pub(crate) fn pack(options: &Evidence) -> anyhow::Result<()> {
 /// Derives an archive's amounts again.
 pub(crate) fn verify(options: &Verify) -> anyhow::Result<()> {
     verify::run(options)
-}
-
-/// The name of the file with the entries of a line.
-fn line_name(number: u32) -> String {
-    format!("lines/{number:05}.ndjson")
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

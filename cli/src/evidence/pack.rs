@@ -1,4 +1,4 @@
-//! Packs an invoice: the lines' entries as they are answered, and the versions of price rows, markups, accounts and owners
+//! Packs an invoice: its entries as they are answered, and the versions of price rows, markups, accounts and owners
 //! that they name.
 
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Contents, Evidence, FORM, INVOICE, MANIFEST, Member, PRICE_ROWS, hexadecimal, line_name};
+use super::{Contents, ENTRIES, Evidence, FORM, INVOICE, MANIFEST, Member, PRICE_ROWS, hexadecimal};
 use crate::service::Service;
 
 /// Rows that are asked for at a time.
@@ -60,13 +60,9 @@ async fn collect(service: &Service, id: &str, folder: &Path) -> anyhow::Result<I
     let invoice: InvoiceText = serde_json::from_slice(&bytes).context("the invoice cannot be read")?;
     fs::write(folder.join(INVOICE), &bytes)?;
     fs::write(folder.join("method.txt"), METHOD)?;
-    fs::create_dir(folder.join("lines"))?;
-    let mut named = Named::default();
-    for line in invoice.lines.iter().filter(|line| line.unit.is_some()) {
-        let path = folder.join(line_name(line.number));
-        download(service, &invoice, line.number, &path).await?;
-        named.read(&path)?;
-    }
+    let path = folder.join(ENTRIES);
+    download(service, &invoice, &path).await?;
+    let named = Named::read(&path)?;
     let rows = listed(service, "/v1/models", &[]).await?;
     keep(folder, PRICE_ROWS, &rows, |row| named.rows.contains(&row.id))?;
     let markups = listed(service, "/v1/markups", &[]).await?;
@@ -78,27 +74,28 @@ async fn collect(service: &Service, id: &str, folder: &Path) -> anyhow::Result<I
     Ok(invoice)
 }
 
-async fn download(service: &Service, invoice: &InvoiceText, line: u32, path: &Path) -> anyhow::Result<()> {
-    let mut answer = service.client.line_entries(&invoice.id, line, &[("format", "ndjson")]).await?;
+async fn download(service: &Service, invoice: &InvoiceText, path: &Path) -> anyhow::Result<()> {
+    let mut answer = service.client.invoice_entries(&invoice.id).await?;
     let mut file = File::create(path)?;
-    while let Some(chunk) = answer.chunk().await.context("the entries of a line broke off")? {
+    while let Some(chunk) = answer.chunk().await.context("the entries broke off")? {
         file.write_all(&chunk)?;
     }
     Ok(())
 }
 
 impl Named {
-    fn read(&mut self, path: &Path) -> anyhow::Result<()> {
+    fn read(path: &Path) -> anyhow::Result<Self> {
+        let mut named = Self::default();
         for row in BufReader::new(File::open(path)?).lines() {
             let names: Names = serde_json::from_str(&row?).context("an entry cannot be read")?;
-            self.keys.extend(names.key);
-            self.rows.extend(names.model_row);
+            named.keys.extend(names.key);
+            named.rows.extend(names.model_row);
             if let Some(plane) = names.charging {
-                self.rows.extend(plane.model_row);
-                self.markups.extend(plane.markup);
+                named.rows.extend(plane.model_row);
+                named.markups.extend(plane.markup);
             }
         }
-        Ok(())
+        Ok(named)
     }
 }
 
@@ -159,9 +156,8 @@ fn keep(
 
 /// Writes the archive, the manifest first, and answers how many files it has.
 fn write(invoice: &InvoiceText, folder: &Path, out: &Path) -> anyhow::Result<usize> {
-    let mut names = vec![INVOICE.to_owned(), "method.txt".to_owned(), PRICE_ROWS.to_owned()];
-    names.extend(["markups.ndjson", "accounts.ndjson", "owners.ndjson"].map(str::to_owned));
-    names.extend(invoice.lines.iter().filter(|line| line.unit.is_some()).map(|line| line_name(line.number)));
+    let names =
+        [INVOICE, ENTRIES, PRICE_ROWS, "markups.ndjson", "accounts.ndjson", "owners.ndjson", "method.txt"];
     let files = names.iter().map(|name| member(folder, name)).collect::<anyhow::Result<Vec<_>>>()?;
     ensure!(
         invoice.hash.is_none() || invoice.digest()? == *invoice.hash.as_ref().unwrap_or(&String::new()),
@@ -173,7 +169,7 @@ fn write(invoice: &InvoiceText, folder: &Path, out: &Path) -> anyhow::Result<usi
     let mut archive = tar::Builder::new(File::create(out)?);
     // Times and owners of files are no part of the evidence.
     archive.mode(tar::HeaderMode::Deterministic);
-    for name in std::iter::once(MANIFEST).chain(names.iter().map(String::as_str)) {
+    for name in std::iter::once(MANIFEST).chain(names) {
         archive.append_path_with_name(folder.join(name), name)?;
     }
     archive.into_inner()?.sync_all()?;

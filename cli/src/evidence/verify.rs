@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 
-use ::api::answers::{Entry, Line, LineEntry};
+use ::api::answers::{Entry, Line};
 use anyhow::{Context, bail, ensure};
+use jiff::Timestamp;
+use ledger::event::Millis;
 use ledger::money::{Amount, Decimal};
-use schemas::invoices::{InvoiceText, LineText, decimals};
+use schemas::invoices::{InvoiceText, LineText, decimals, month_of};
 use sha2::{Digest, Sha256};
 
 use super::arithmetic::{Price, marked};
 use super::rows::{self, Rows};
-use super::{Contents, FORM, INVOICE, MANIFEST, PRICE_ROWS, Verify, hexadecimal, line_name};
+use super::{Contents, ENTRIES, FORM, INVOICE, MANIFEST, PRICE_ROWS, Verify, hexadecimal};
 
 /// Of what is missing to a minimum.
 const MINIMUM: &str = "minimum";
@@ -26,11 +28,22 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// What was derived.
 #[derive(Debug, Default)]
 struct Derived {
-    entries: u64,
-    lines: u64,
+    /// The entries, by where they come from.
+    origins: HashSet<String>,
+    /// What entries come to by line, as far as no line of the invoice was compared with it.
+    sums: BTreeMap<Key, (Decimal, Amount)>,
     rows: usize,
     /// Amounts that are taken as they are recorded, because they were reported and not priced.
     recorded: u64,
+}
+
+/// What tells one line of usage from another; an adjustment takes any price.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    adjusts: Option<String>,
+    model: String,
+    unit: String,
+    price: Option<String>,
 }
 
 pub(super) fn run(options: &Verify) -> anyhow::Result<()> {
@@ -46,8 +59,8 @@ pub(super) fn run(options: &Verify) -> anyhow::Result<()> {
         invoice.period,
         invoice.total,
         invoice.currency,
-        derived.entries,
-        derived.lines,
+        derived.origins.len(),
+        invoice.lines.len(),
         derived.rows
     );
     if derived.recorded > 0 {
@@ -61,8 +74,22 @@ fn derive(files: &Files) -> anyhow::Result<(InvoiceText, Derived)> {
     let invoice = checked(files)?;
     let rows = Rows::read(std::str::from_utf8(member(files, PRICE_ROWS)?)?)?;
     let mut derived = Derived { rows: rows.len(), ..Derived::default() };
+    for row in std::str::from_utf8(member(files, ENTRIES)?)?.lines() {
+        let entry: Entry = serde_json::from_str(row).context("an entry cannot be read")?;
+        let origin = entry.origin.to_string();
+        derived.entry(&invoice, &entry, &rows).with_context(|| format!("entry {origin}"))?;
+        ensure!(derived.origins.insert(origin.clone()), "entry {origin} is there twice");
+    }
     for line in &invoice.lines {
-        derived.line(files, &invoice, line, &rows).with_context(|| format!("line {}", line.number))?;
+        derived.line(&invoice, line).with_context(|| format!("line {}", line.number))?;
+    }
+    let left = derived.sums.iter().find(|(_, (quantity, amount))| !quantity.is_zero() || !amount.is_zero());
+    if let Some((key, (_, amount))) = left {
+        bail!(
+            "the entries of {} {} come to {amount}, and no line of the invoice has them",
+            key.model,
+            key.unit
+        );
     }
     total(&invoice)?;
     Ok((invoice, derived))
@@ -114,22 +141,19 @@ fn checked(files: &Files) -> anyhow::Result<InvoiceText> {
 }
 
 impl Derived {
-    fn line(
-        &mut self,
-        files: &Files,
-        invoice: &InvoiceText,
-        line: &LineText,
-        rows: &Rows,
-    ) -> anyhow::Result<()> {
-        self.lines += 1;
+    /// What the entries of a line come to is what it says, and its amount is that, rounded.
+    fn line(&mut self, invoice: &InvoiceText, line: &LineText) -> anyhow::Result<()> {
         let exact = Amount::parse(&line.exact_amount)?;
-        if line.unit.is_some() {
-            let (quantity, amount) = self.entries(files, invoice, line, rows)?;
-            ensure!(
-                quantity == Decimal::parse(&line.quantity)?,
-                "its entries have {quantity}, it says {}",
-                line.quantity
-            );
+        if let Some(unit) = &line.unit {
+            let key = Key {
+                adjusts: line.adjusts.clone(),
+                model: line.model.clone(),
+                unit: unit.clone(),
+                price: line.unit_price.clone(),
+            };
+            let (quantity, amount) = self.sums.remove(&key).unwrap_or((Decimal::ZERO, Amount::ZERO));
+            let said = &line.quantity;
+            ensure!(quantity == Decimal::parse(said)?, "its entries have {quantity}, it says {said}");
             ensure!(amount == exact, "its entries come to {amount}, it says {}", line.exact_amount);
         }
         let rounded = exact.round_to(decimals(&invoice.currency)).context("it is too large")?;
@@ -141,62 +165,36 @@ impl Derived {
         Ok(())
     }
 
-    /// What the entries of a line come to.
-    fn entries(
-        &mut self,
-        files: &Files,
-        invoice: &InvoiceText,
-        line: &LineText,
-        rows: &Rows,
-    ) -> anyhow::Result<(Decimal, Amount)> {
-        let text = std::str::from_utf8(member(files, &line_name(line.number))?)?;
-        let (mut quantity, mut amount) = (Decimal::ZERO, Amount::ZERO);
-        let mut origins = HashSet::new();
-        for row in text.lines() {
-            let LineEntry { line_quantity, line_amount, entry } = serde_json::from_str(row)?;
-            let origin = entry.origin.to_string();
-            let derived =
-                self.entry(invoice, line, &entry, rows).with_context(|| format!("entry {origin}"))?;
-            let said = (Decimal::parse(&line_quantity)?, Amount::parse(&line_amount)?);
-            ensure!(
-                derived == said,
-                "entry {origin} adds {} and {}, it says {} and {}",
-                derived.0,
-                derived.1,
-                said.0,
-                said.1
-            );
-            ensure!(origins.insert(origin.clone()), "entry {origin} is there twice");
-            quantity = quantity.checked_add(derived.0)?;
-            amount = amount.checked_add(derived.1).context("the sum is too large")?;
-            self.entries += 1;
-        }
-        Ok((quantity, amount))
-    }
-
-    /// What an entry adds to a line, with its amounts derived again.
-    fn entry(
-        &mut self,
-        invoice: &InvoiceText,
-        line: &LineText,
-        entry: &Entry,
-        rows: &Rows,
-    ) -> anyhow::Result<(Decimal, Amount)> {
+    /// Derives the amounts of an entry again, and adds them to their lines.
+    fn entry(&mut self, invoice: &InvoiceText, entry: &Entry, rows: &Rows) -> anyhow::Result<()> {
         let owner = if invoice.kind == "team" { &entry.team } else { &entry.customer };
         ensure!(owner.as_ref() == Some(&invoice.account), "it is of {owner:?}");
-        ensure!(entry.model.as_ref() == Some(&line.model), "it is of the model {:?}", entry.model);
         let currency = entry.charge_currency.as_ref().or(entry.currency.as_ref());
         ensure!(currency == Some(&invoice.currency), "it is charged in {currency:?}");
+        let at: Timestamp = entry.occurred_at.parse().context("it has no time")?;
+        let month = month_of(Millis(at.as_millisecond()), &invoice.time_zone).context("it has no month")?;
+        let adjusts = Some(month.to_string()).filter(|month| *month != invoice.period);
         let lines = entry.charging.as_ref().map_or(&entry.lines, |charging| &charging.lines);
-        let (mut quantity, mut amount) = (Decimal::ZERO, Amount::ZERO);
-        for own in lines.iter().filter(|own| is_of(own, line)) {
+        let mut charge = Amount::ZERO;
+        for own in lines {
             let derived = self.amount(entry, own, rows).with_context(|| own.unit.clone())?;
-            amount = amount.checked_add(derived).context("the sum is too large")?;
-            if own.price_basis != MINIMUM {
-                quantity = quantity.checked_add(Decimal::parse(&own.quantity)?)?;
+            charge = charge.checked_add(derived).context("the sum is too large")?;
+            let is_minimum = own.price_basis == MINIMUM;
+            let price = own.unit_price.clone().filter(|_| adjusts.is_none() && !is_minimum);
+            let model = entry.model.clone().unwrap_or_default();
+            let key = Key { adjusts: adjusts.clone(), model, unit: own.unit.clone(), price };
+            let (quantity, amount) = self.sums.entry(key).or_insert((Decimal::ZERO, Amount::ZERO));
+            if !is_minimum {
+                *quantity = quantity.checked_add(Decimal::parse(&own.quantity)?)?;
             }
+            *amount = amount.checked_add(derived).context("the sum is too large")?;
         }
-        Ok((quantity, amount))
+        ensure!(
+            charge == Amount::parse(&entry.charge)?,
+            "its lines come to {charge}, it says {}",
+            entry.charge
+        );
+        Ok(())
     }
 
     /// The amount of a line of an entry, from its quantity and its price, and the price from its row.
@@ -233,11 +231,6 @@ impl Derived {
         }
         Ok(said)
     }
-}
-
-fn is_of(own: &Line, line: &LineText) -> bool {
-    let price = own.unit_price.as_ref().filter(|_| own.price_basis != MINIMUM);
-    Some(&own.unit) == line.unit.as_ref() && (line.adjusts.is_some() || price == line.unit_price.as_ref())
 }
 
 /// The total is the sum of the rounded lines, and the exact usage that of usage and adjustments.

@@ -10,7 +10,7 @@ use super::*;
 fn archive() -> Files {
     let entry = |offset: u64, quantity: &str, amount: &str| -> Value {
         json!({
-            "line_quantity": quantity, "line_amount": amount, "event_id": "e", "request_id": "r", "kind": "usage",
+            "event_id": "e", "request_id": "r", "kind": "usage",
             "occurred_at": "2026-10-01T00:00:00Z", "recorded_at": "2026-10-01T00:00:00Z",
             "log_time": "2026-10-01T00:00:00Z",
             "origin": {"topic": "usage.events", "partition": 0, "offset": offset, "ordinal": 0},
@@ -36,7 +36,7 @@ fn archive() -> Files {
     let files = [
         (INVOICE.to_owned(), invoice.to_string()),
         (PRICE_ROWS.to_owned(), format!("{row}\n")),
-        (line_name(1), entries),
+        (ENTRIES.to_owned(), entries),
     ];
     sealed(files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect())
 }
@@ -70,7 +70,7 @@ fn changed(name: &str, right: &str, wrong: &str) -> Files {
 #[test]
 fn an_archive_as_it_was_packed_is_derived_again() {
     let (invoice, derived) = derive(&archive()).unwrap();
-    assert_eq!((invoice.total.as_str(), derived.entries, derived.lines, derived.rows), ("0.01", 2, 1, 1));
+    assert_eq!((invoice.total.as_str(), derived.origins.len(), derived.rows), ("0.01", 2, 1));
 }
 
 #[test]
@@ -78,30 +78,37 @@ fn a_changed_file_is_found_by_its_hash() {
     let error = derive(&changed(INVOICE, "0.008", "0.009")).unwrap_err();
     assert!(format!("{error:#}").contains("the manifest says"), "{error:#}");
     let mut files = archive();
-    files.remove(&line_name(1));
+    files.remove(ENTRIES);
     assert!(format!("{:#}", derive(&files).unwrap_err()).contains("is missing"));
 }
 
 #[test]
 fn a_changed_digit_is_found_by_the_arithmetic_where_the_hashes_fit_it() {
-    let entries = line_name(1);
     let cases: &[(&str, &str, &str, &str)] = &[
         (
-            &entries,
+            ENTRIES,
             r#""quantity":"1500""#,
             r#""quantity":"1501""#,
             "0.000002 × 1501 is 0.003002, it says 0.003",
         ),
+        (ENTRIES, r#""charge":"0.003""#, r#""charge":"0.004""#, "its lines come to 0.003, it says 0.004"),
+        (ENTRIES, r#""model":"small""#, r#""model":"large""#, "its entries have 2500, it says 4000"),
         (
-            &entries,
-            r#""line_amount":"0.003""#,
-            r#""line_amount":"0.004""#,
-            "adds 1500 and 0.003, it says 1500 and 0.004",
+            ENTRIES,
+            "10-01T00:00:00Z\",\"origin",
+            "09-30T23:59:59Z\",\"origin",
+            "its entries have 2500, it says 4000",
         ),
-        (&entries, r#""offset":8"#, r#""offset":7"#, "is there twice"),
-        (&entries, r#""customer":"acme""#, r#""customer":"zen""#, "it is of"),
+        (ENTRIES, r#""offset":8"#, r#""offset":7"#, "is there twice"),
+        (ENTRIES, r#""customer":"acme""#, r#""customer":"zen""#, "it is of"),
         (PRICE_ROWS, r#""amount":"2""#, r#""amount":"3""#, "the price row small@1 makes another amount"),
         (INVOICE, r#""quantity":"4000""#, r#""quantity":"4001""#, "its entries have 4000, it says 4001"),
+        (
+            INVOICE,
+            r#""unit_price":"0.000002""#,
+            r#""unit_price":"0.000003""#,
+            "its entries have 0, it says 4000",
+        ),
         (INVOICE, r#""exact_amount":"0.008""#, r#""exact_amount":"0.018""#, "its entries come to 0.008"),
         (INVOICE, r#""amount":"0.01""#, r#""amount":"0.02""#, "is rounded to 0.01, it says 0.02"),
         (INVOICE, r#""total":"0.01""#, r#""total":"0.02""#, "the lines add up to 0.01"),
@@ -116,6 +123,19 @@ fn a_changed_digit_is_found_by_the_arithmetic_where_the_hashes_fit_it() {
         let error = format!("{:#}", derive(&sealed(changed(name, right, wrong))).unwrap_err());
         assert!(error.contains(expected), "{wrong}: {error}");
     }
+}
+
+/// Without a line the invoice is smaller by it, and all that it says adds up.
+#[test]
+fn entries_that_no_line_has_are_found() {
+    let mut files = archive();
+    let mut invoice: Value = serde_json::from_slice(&files[INVOICE]).unwrap();
+    invoice["lines"] = json!([]);
+    invoice["total"] = "0.00".into();
+    invoice["exact_usage"] = "0".into();
+    files.insert(INVOICE.into(), invoice.to_string().into_bytes());
+    let error = format!("{:#}", derive(&sealed(files)).unwrap_err());
+    assert!(error.contains("come to 0.008, and no line of the invoice has them"), "{error}");
 }
 
 #[test]
