@@ -1,5 +1,6 @@
 //! A client of the API, for the command line. A problem document becomes an error that reads as a sentence.
 
+mod operations;
 mod quarantine;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::answers::{
 };
 use crate::audit::Report;
 
+pub use operations::{Corrected, Repriced};
 pub use quarantine::OpenRecords;
 
 /// An answer has to begin within this time; an audit reads everything.

@@ -12,7 +12,7 @@ use super::Selection;
 use super::row::{Entry, EntryRow, Plane, Position};
 use crate::csv::{self, records, safe};
 use crate::error::Problem;
-use crate::store::Store;
+use crate::store::Snapshot;
 use crate::units::FIXED;
 
 /// Entries of one chunk.
@@ -83,7 +83,7 @@ const COLUMNS: &[&str] = &[
 ];
 
 /// The entries as NDJSON.
-pub(super) async fn ndjson(store: Store, selection: Selection) -> Result<Response, Problem> {
+pub(super) async fn ndjson(store: Snapshot, selection: Selection) -> Result<Response, Problem> {
     stream(store, selection, "application/x-ndjson", Bytes::new(), |entries| {
         let mut bytes = Vec::new();
         for entry in entries {
@@ -96,7 +96,7 @@ pub(super) async fn ndjson(store: Store, selection: Selection) -> Result<Respons
 }
 
 /// The entries as CSV (RFC 4180), one column for each unit that has one and the other units as JSON.
-pub(super) async fn csv(store: Store, selection: Selection) -> Result<Response, Problem> {
+pub(super) async fn csv(store: Snapshot, selection: Selection) -> Result<Response, Problem> {
     let names = COLUMNS.iter().copied().chain(FIXED).chain(["other_quantities"]);
     let head = records([names.map(str::to_owned).collect()]).map_err(|error| failed(&error))?;
     stream(store, selection, csv::MEDIA_TYPE, head, |entries| {
@@ -106,7 +106,7 @@ pub(super) async fn csv(store: Store, selection: Selection) -> Result<Response, 
 }
 
 async fn stream(
-    store: Store,
+    store: Snapshot,
     selection: Selection,
     content_type: &'static str,
     head: Bytes,
@@ -123,7 +123,7 @@ async fn stream(
 }
 
 fn rest(
-    store: Store,
+    store: Snapshot,
     selection: Selection,
     after: Option<Position>,
     write: fn(&[Entry]) -> io::Result<Bytes>,

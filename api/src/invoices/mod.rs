@@ -27,7 +27,7 @@ use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::router::Service;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use books::Books;
 pub use close::Closed;
 pub(crate) use close::{__path_close, close};
@@ -123,6 +123,8 @@ pub(crate) async fn list(
         parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
     parameters.finish(["account", "kind", "period", "state", "limit", "cursor"])?;
     let bounds = Bounds::of(&caller);
+    // Before the positions: what counts lies before them whole.
+    let snapshot = service.store.snapshot().await?;
     let books = Books::read(&service.store).await?;
     if let Some(account) = &wanted.account {
         wanted.kind = Some(books.kind_of(&bounds, account, wanted.kind)?);
@@ -130,7 +132,7 @@ pub(crate) async fn list(
     let names_some = wanted.account.is_some() || wanted.period.is_some();
     let mut rows = Vec::new();
     if after.is_none() && names_some && wanted.is_closed != Some(true) {
-        rows = open_of(&service.store, &bounds, &books, &wanted).await?;
+        rows = open_of(&snapshot, &bounds, &books, &wanted).await?;
     }
     let mut next_cursor = None;
     if wanted.is_closed != Some(false) {
@@ -165,6 +167,8 @@ pub(crate) async fn one(
     let named = Named::parse(&id)
         .filter(|named| bounds.sees_account(named.kind, &named.account))
         .ok_or_else(missing)?;
+    // Before the positions: what counts lies before them whole.
+    let snapshot = service.store.snapshot().await?;
     let books = Books::read(&service.store).await?;
     let account = books.accounts.get(named.kind, &named.account).and_then(|timeline| timeline.last_set());
     let account = account.ok_or_else(missing)?;
@@ -178,7 +182,7 @@ pub(crate) async fn one(
     let closed = closed.into_iter().find(|stored| stored.currency_code == named.currency);
     let invoice = match closed {
         Some(stored) => stored.shown()?,
-        None => open_of(&service.store, &bounds, &books, &wanted)
+        None => open_of(&snapshot, &bounds, &books, &wanted)
             .await?
             .into_iter()
             .find(|invoice| invoice.id == id)
@@ -196,14 +200,14 @@ pub(crate) async fn one(
     };
     let mut subtotals = BTreeMap::new();
     for dimension in SUBTOTALS {
-        let sums = subtotals_by(&service.store, &bounds, &question, &named.currency, dimension).await?;
+        let sums = subtotals_by(&snapshot, &bounds, &question, &named.currency, dimension).await?;
         subtotals.insert((*dimension).to_owned(), sums);
     }
     Ok(Json(Invoice { invoice, subtotals }))
 }
 
 async fn subtotals_by(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     question: &open::Membership,
     currency: &str,
@@ -215,7 +219,7 @@ async fn subtotals_by(
         .with("currency", Value::Text(currency.to_owned()))
         .with("limit", Value::Unsigned(SUBTOTALS_MAX));
     let rows: Vec<Subtotal> = store
-        .bounded(queries::INVOICE_SUBTOTALS, conditions, |statement| {
+        .ledger(queries::INVOICE_SUBTOTALS, conditions, |statement| {
             statement.slot("membership", &question.sql()).slot("dimension", dimension)
         })
         .await?;
@@ -224,7 +228,7 @@ async fn subtotals_by(
 
 /// Open invoices of the accounts and the month that are wanted; of the present month, where none is named.
 async fn open_of(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     books: &Books,
     wanted: &Wanted,
