@@ -17,6 +17,7 @@ mod embedded;
 mod groups;
 mod invoices;
 mod offsets;
+mod operations;
 mod planes;
 mod points;
 mod poison;
