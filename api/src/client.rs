@@ -1,6 +1,7 @@
 //! A client of the API, for the command line. A problem document becomes an error that reads as a sentence.
 
 mod invoices;
+mod operations;
 mod quarantine;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::answers::{
 use crate::audit::Report;
 
 pub use invoices::{MonthToClose, file_name};
+pub use operations::{Corrected, Repriced};
 pub use quarantine::OpenRecords;
 
 /// An answer has to begin within this time; an audit reads everything.

@@ -47,6 +47,7 @@ use std::time::Duration;
 
 use schemas::judge::Judge;
 use schemas::log::Log;
+use schemas::operations::STEP_ENTRIES_MAX;
 
 use audit::periodic::{self, Desk};
 
@@ -61,6 +62,7 @@ pub struct Api {
     judge: Option<Arc<dyn Judge>>,
     registry: prometheus::Registry,
     change_wait: Duration,
+    step_entries_max: u64,
     intake_description: Option<utoipa::openapi::OpenApi>,
     audits: Desk,
 }
@@ -78,6 +80,7 @@ impl Api {
             judge: None,
             registry,
             change_wait: CHANGE_WAIT,
+            step_entries_max: STEP_ENTRIES_MAX,
             intake_description: None,
             audits: Desk::default(),
         }
@@ -94,6 +97,13 @@ impl Api {
     #[must_use]
     pub fn with_change_wait(mut self, wait: Duration) -> Self {
         self.change_wait = wait;
+        self
+    }
+
+    /// The same API, whose operations look at no more entries than that in one step, as far as they can be told apart.
+    #[must_use]
+    pub fn with_step_entries_max(mut self, entries_max: u64) -> Self {
+        self.step_entries_max = entries_max;
         self
     }
 
@@ -131,6 +141,7 @@ pub mod answers {
         Comparison, Money, OtherDifference, PriceDifference, RowChange, Touches, UnitPrice,
     };
     pub use crate::models::{ModelRow, Models, Publishing};
+    pub use crate::operations::ask::{Change, Changed, CurrencyAmount, Progress};
     pub use crate::quarantine::bulk::{BulkResolved, Refused};
     pub use crate::quarantine::record::{Quarantined, Resolution};
     pub use crate::quarantine::resolve::Resolved;

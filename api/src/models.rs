@@ -315,8 +315,9 @@ pub(crate) async fn publish(
     let mut answer = Publishing::of(&prepared);
     let bounds = Bounds::of(&caller);
     if publication.dry_run {
-        impact::add_touches(&mut answer.changes, &prepared, &service.store, &bounds, now).await?;
-        impact::add_comparisons(&mut answer.changes, &prepared, &service.store, &bounds, now).await?;
+        let snapshot = service.store.snapshot().await?;
+        impact::add_touches(&mut answer.changes, &prepared, &snapshot, &bounds, now).await?;
+        impact::add_comparisons(&mut answer.changes, &prepared, &snapshot, &bounds, now).await?;
         answer.changes.retain(RowChange::is_worth_showing);
         answer.dry_run = true;
         return Ok(Json(answer).into_response());
@@ -324,9 +325,11 @@ pub(crate) async fn publish(
     let command = Command::PublishPrices(PublishPrices { rows: texts, based_on: publication.based_on });
     let operation = commands::change(&service, &caller, &command, Reach::Workers).await?;
     // The rows are published; that the entries cannot be counted now does not undo it.
-    if let Err(problem) =
-        impact::add_touches(&mut answer.changes, &prepared, &service.store, &bounds, now).await
-    {
+    let counted = async {
+        let snapshot = service.store.snapshot().await?;
+        impact::add_touches(&mut answer.changes, &prepared, &snapshot, &bounds, now).await
+    };
+    if let Err(problem) = counted.await {
         tracing::warn!(problem = problem.detail, "The entries that published prices touch were not counted");
     }
     answer.changes.retain(RowChange::is_worth_showing);

@@ -196,7 +196,8 @@ fn zone(parameters: &mut Parameters) -> Result<TimeZone, Problem> {
     })
 }
 
-fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<i64, Problem> {
+/// A date or an instant; a date is the midnight that it begins with in the zone.
+pub(crate) fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<i64, Problem> {
     let millis = if let Some(date) = date(text) {
         midnight(date, zone)?
     } else {

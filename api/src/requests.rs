@@ -294,8 +294,9 @@ pub(crate) async fn request(
 ) -> Result<Json<Proof>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
     let selection = Selection::of_request(&caller, &request_id);
+    let snapshot = service.store.snapshot().await?;
     let (rows, complete_through) = futures::try_join!(
-        selection.read_whole(&service.store, ENTRIES_MAX),
+        selection.read_whole(&snapshot, ENTRIES_MAX),
         completeness::complete_through(&service.store)
     )?;
     let entries = rows
@@ -320,7 +321,16 @@ type Record = (u32, String, String, u32, u64);
 fn proof(request_id: String, entries: Vec<(Entry, Raw)>, known: &Known) -> Result<Proof, Problem> {
     let totals = totals(entries.iter().map(|(entry, _)| entry))?;
     let reversed: Vec<Origin> = entries.iter().filter_map(|(entry, _)| entry.reverses.clone()).collect();
-    let counts = |entry: &&Entry| entry.reverses.is_none() && !reversed.contains(&entry.origin);
+    // A repeat is taken back under the name of its record, whatever stands for it since.
+    let is_taken_back = |origin: &Origin| {
+        let takes_back = |entry: &Entry| entry.reverses.as_ref() == Some(origin) && entry.operation.is_none();
+        entries.iter().any(|(entry, _)| takes_back(entry))
+    };
+    let counts = |entry: &&Entry| {
+        entry.reverses.is_none()
+            && !reversed.contains(&entry.origin)
+            && !entry.replaces.as_ref().is_some_and(is_taken_back)
+    };
     let unpriced = unpriced(entries.iter().map(|(entry, _)| entry).filter(counts));
     let (usage, corrections): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(entry, _)| entry.kind == USAGE);

@@ -22,6 +22,7 @@ use crate::auth::{Gate, Tokens, require};
 use crate::commands::Sent;
 use crate::error::{PROBLEM_JSON, Problem};
 use crate::metrics::{Metrics, observe};
+use crate::operations::run::Running;
 use crate::quarantine::replay::Chores;
 use crate::store::{Limits, Store};
 use crate::{
@@ -40,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) judge: Option<Arc<dyn Judge>>,
     pub(crate) tokens: Tokens,
     pub(crate) sent: Sent,
+    pub(crate) running: Running,
+    pub(crate) step_entries_max: u64,
     pub(crate) metrics: Metrics,
     pub(crate) audits: Desk,
     pub(crate) change_wait: Duration,
@@ -76,6 +79,8 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         judge: api.judge,
         tokens: Tokens::default(),
         sent: Sent::default(),
+        running: Running::default(),
+        step_entries_max: api.step_entries_max,
         metrics: Metrics::register(api.registry)?,
         audits: api.audits,
         change_wait: api.change_wait,
@@ -111,6 +116,10 @@ pub fn router_and_chores(api: Api, intake: Option<Router>) -> Result<(Router, Ch
         .route("/v1/tokens/{id}", delete(tokens::revoke))
         .route("/v1/tokens/{id}/rotate", post(tokens::rotate))
         .route("/v1/operations/{id}", get(operations::operation))
+        .route("/v1/reprice", post(operations::ask::reprice))
+        .route("/v1/reprice/{id}/revert", post(operations::ask::revert_repricing))
+        .route("/v1/corrections", post(operations::ask::correct))
+        .route("/v1/corrections/{id}/revert", post(operations::ask::revert_correction))
         .route("/v1/invoices/close", post(invoices::close))
         .route("/v1/audit-log", get(audit_log::list))
         .route("/v1/audit", get(audit::audit).post(audit::audit_and_reverse));

@@ -6,9 +6,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use clickhouse::query::Query;
 use clickhouse::{Client, RowOwned, RowRead};
-use schemas::queries::{Bounded, Open};
+use schemas::log::COMMANDS_TOPIC;
+use schemas::operations::Asked;
+use schemas::queries::{self, Bounded, Ledger, Open};
 
-use crate::bounds::{Conditions, Values};
+use crate::bounds::{Conditions, Value, Values};
 use crate::error::Problem;
 
 /// Limits of one query.
@@ -35,6 +37,22 @@ pub(crate) struct Store {
     limits: Limits,
 }
 
+/// The store as of one look at the operations that are finished. Questions over entries are asked of it alone, so that
+/// each of them, and all that make up one answer, see an operation whole or not at all.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    store: Store,
+    operations: Vec<u64>,
+    /// Their ids, as the API names them.
+    ids: Vec<String>,
+}
+
+#[derive(clickhouse::Row, serde::Deserialize)]
+struct Finished {
+    operation: u64,
+    operation_id: String,
+}
+
 /// The text of a query whose slots are being filled.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement {
@@ -47,6 +65,10 @@ impl Statement {
     }
 
     pub(crate) fn bounded(query: Bounded, conditions: &Conditions) -> Self {
+        Self { text: query.text().to_owned() }.slot("conditions", &conditions.sql())
+    }
+
+    pub(crate) fn ledger(query: Ledger, conditions: &Conditions) -> Self {
         Self { text: query.text().to_owned() }.slot("conditions", &conditions.sql())
     }
 
@@ -65,7 +87,20 @@ impl Store {
         Self { client, limits }
     }
 
-    /// Runs a query over customers' rows; `fill` fills its other slots.
+    /// The store as it is now, which questions over entries are asked of.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, Problem> {
+        let topic = Values::default().with("topic", Value::Text(COMMANDS_TOPIC.to_owned()));
+        let finished: Vec<Finished> = self.open(queries::OPERATIONS_FINISHED, topic).await?;
+        // What no operation posted bears 0.
+        let (mut operations, mut ids) = (vec![0], vec![String::new()]);
+        for Finished { operation, operation_id } in finished {
+            operations.push(operation);
+            ids.push(operation_id);
+        }
+        Ok(Snapshot { store: self.clone(), operations, ids })
+    }
+
+    /// Runs a query over customers' rows that are no entries; `fill` fills its other slots.
     pub(crate) async fn bounded<T: RowOwned + RowRead>(
         &self,
         query: Bounded,
@@ -103,6 +138,19 @@ impl Store {
     /// Whether the store answers; the text of the error says what it said.
     pub(crate) async fn check(&self) -> Result<(), String> {
         self.client.query("SELECT 1").execute().await.map_err(|error| chain(&error))
+    }
+
+    /// Runs a question of an operation, whose text was made by `schemas`.
+    pub(crate) async fn asked<T: RowOwned + RowRead>(&self, asked: Asked) -> Result<Vec<T>, Problem> {
+        let query = asked
+            .values
+            .into_iter()
+            .fold(self.query(&asked.sql), |query, (name, value)| query.param(&name, value));
+        let patience = Duration::from_secs(self.limits.seconds_max + 5);
+        match tokio::time::timeout(patience, query.fetch_all::<T>()).await {
+            Ok(rows) => rows.map_err(|error| self.problem(&error)),
+            Err(_) => Err(self.too_slow()),
+        }
     }
 
     async fn run<T: RowOwned + RowRead>(
@@ -171,6 +219,36 @@ impl Store {
                 Problem::internal()
             }
         }
+    }
+}
+
+impl Snapshot {
+    /// Runs a query over entries; `fill` fills its other slots.
+    pub(crate) async fn ledger<T: RowOwned + RowRead>(
+        &self,
+        query: Ledger,
+        conditions: Conditions,
+        fill: impl FnOnce(Statement) -> Statement,
+    ) -> Result<Vec<T>, Problem> {
+        let statement = fill(Statement::ledger(query, &conditions));
+        let values = conditions
+            .values
+            .with("operations", Value::Unsigneds(self.operations.clone()))
+            .with("operation_ids", Value::Texts(self.ids.clone()));
+        self.store.run(statement, values).await
+    }
+
+    /// What no operation posted, and the operations that count.
+    pub(crate) fn operations(&self) -> &[u64] {
+        &self.operations
+    }
+}
+
+impl std::ops::Deref for Snapshot {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
     }
 }
 

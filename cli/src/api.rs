@@ -43,7 +43,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let schemas =
         Arc::new(Registry::new(options.kafka.schema_registry.as_deref(), runtime.handle().clone())?);
     let signals = log::Signals::listen(&runtime)?;
-    let (api, router, chores) = router(client, log, &options.kafka.topic, schemas, registry)?;
+    let (api, router, chores) =
+        router(client, log, &options.kafka.topic, schemas, (registry, options.audit.step_entries_max))?;
     runtime.spawn(chores.run());
     audit_now_and_then(&runtime, &api, audit_every, signals.clone())?;
     let listener = listen(&runtime, options.listen)?;
@@ -57,11 +58,12 @@ pub(crate) fn router(
     log: Arc<dyn Log>,
     topic: &str,
     schemas: Arc<Registry>,
-    registry: prometheus::Registry,
+    (registry, step_entries_max): (prometheus::Registry, u64),
 ) -> anyhow::Result<(::api::Api, axum::Router, Chores)> {
     let intake = ingest::intake::Intake::new(log.clone(), topic, schemas);
     let api = ::api::Api::new(client, log, registry)
         .with_judge(Arc::new(intake.clone()))
+        .with_step_entries_max(step_entries_max)
         .with_intake_description(ingest::intake::openapi());
     let (router, chores) = ::api::router_and_chores(api.clone(), Some(ingest::intake::router(intake)))?;
     Ok((api, router, chores))

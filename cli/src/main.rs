@@ -15,6 +15,7 @@ mod invoices;
 mod log;
 mod logging;
 mod migrate;
+mod operations;
 mod options;
 mod planes;
 mod price;
@@ -86,6 +87,10 @@ enum Command {
     Spend(spend::Options),
     /// Prove one request: its attempts, quantities, prices and amounts
     Request(request::Options),
+    /// Price posted entries again after a price was put right, or take that back
+    Reprice(Box<operations::Reprice>),
+    /// Put recorded facts of entries right, such as owner, outcome or quantities, or take that back
+    Corrections(Box<operations::Corrections>),
     /// Check the trial balance of everything posted, or repair what keeps a worker from going on
     Audit(Box<audit::Options>),
     /// Look at the records that were not posted, send them again, or let them go
@@ -124,6 +129,8 @@ fn main() -> ExitCode {
         Command::Verify(options) => evidence::verify(&options),
         Command::Spend(options) => spend::run(&options),
         Command::Request(options) => request::run(&options),
+        Command::Reprice(options) => operations::reprice(&options),
+        Command::Corrections(options) => operations::corrections(&options),
         Command::Audit(options) => audit::run(&options),
         Command::Quarantine(options) => quarantine::run(&options),
         Command::Tokens(options) => tokens::run(options),

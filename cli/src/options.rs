@@ -177,6 +177,9 @@ pub(crate) struct AuditOptions {
     /// How often the process audits the ledger and has repeats beyond the window reversed; 0s for never
     #[arg(long, env = "TOLLBOOK_AUDIT_EVERY", default_value = "1h", value_parser = duration, value_name = "DURATION")]
     audit_every: Duration,
+    /// Entries that one step of a repricing or a correction looks at; other changes get between two steps
+    #[arg(long, env = "TOLLBOOK_STEP_ENTRIES_MAX", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=100_000), value_name = "ENTRIES")]
+    pub(crate) step_entries_max: u64,
 }
 
 impl AuditOptions {

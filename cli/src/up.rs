@@ -89,7 +89,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         schemas: schemas.clone(),
     };
     let workers = Workers::start(&shared)?;
-    let (api, router, chores) = api::router(client, log, &options.kafka.topic, schemas, registry)?;
+    let (api, router, chores) =
+        api::router(client, log, &options.kafka.topic, schemas, (registry, options.audit.step_entries_max))?;
     runtime.spawn(chores.run());
     let signals = log::Signals::listen(&runtime)?;
     api::audit_now_and_then(&runtime, &api, audit_every, signals.clone())?;

@@ -113,6 +113,25 @@ pub fn entries_for<'b>(
     Ok(())
 }
 
+/// An entry that was posted before, made again by another book: of the quantities, owners and outcome that it has, not of
+/// what the provider sent, which expires. `normalized.main` is what was used of its model; `is_first` tells the entry of
+/// the model that answered from those of other models inside the same response.
+///
+/// # Errors
+/// [`Reject`] where the entry would not fit the ledger.
+pub fn entry_again<'e, 'b: 'e>(
+    event: &'e UsageEvent<'e>,
+    outcome: Outcome,
+    normalized: &'e Normalized<'e>,
+    is_first: bool,
+    in_force: impl Into<InForce<'b>>,
+    scratch: &'e mut Scratch,
+) -> Result<Entry<'e, 'b>, Reject> {
+    let in_force = in_force.into().with_owners_as_said();
+    let attempt = Attempt { event, in_force, normalized, outcome };
+    attempt.entry(&normalized.main, u16::from(!is_first), scratch)
+}
+
 /// What the provider charges for, where the gateway did not say.
 fn outcome(event: &UsageEvent<'_>, normalized: &Normalized<'_>) -> Outcome {
     if normalized.main.flags.contains(Flag::AggregateNoTier) && event.outcome != Some(Outcome::Billed) {

@@ -53,6 +53,11 @@ impl<'b> From<&'b PriceBook> for InForce<'b> {
 }
 
 impl<'b> InForce<'b> {
+    /// The same, which leaves the owners of an event as it says them.
+    pub(crate) const fn with_owners_as_said(self) -> Self {
+        Self { owners: None, ..self }
+    }
+
     /// The owners of an event: its own, and for what it leaves out those of its key.
     pub(crate) fn owned<'e>(&self, event: &'e UsageEvent<'_>) -> Owned<'e>
     where

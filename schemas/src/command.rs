@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::invoices::{Accepted, Cut};
 use crate::log::NewRecord;
+use crate::operations::{Call, Slice};
 use crate::registries::{AccountText, MarkupText, OwnerText};
 
 pub use quarantine::{ConfirmReplays, LoggedReplay, RecordId, Resolution, ResolveQuarantine, ResolvedRecord};
@@ -37,6 +38,10 @@ pub enum Command {
     ResolveQuarantine(ResolveQuarantine),
     /// Says where the events of replays lie in the log.
     ConfirmReplays(ConfirmReplays),
+    /// Begins an operation: a change of many entries, in steps.
+    StartOperation(Box<StartOperation>),
+    /// Carries out one step of an operation.
+    StepOperation(StepOperation),
     /// Takes back events that were posted although their id was posted before.
     ReverseRepeats(ReverseRepeats),
     /// Sets markups.
@@ -120,6 +125,29 @@ pub struct CloseMonth {
     pub reason: Option<String>,
     /// The log time up to which everything was in the ledger, as RFC 3339.
     pub complete_through: Option<String>,
+}
+
+/// Body of [`Command::StartOperation`]. It is pinned: its steps look at what was posted before the cut and before this
+/// command, priced by the book as of this command, however late they are carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartOperation {
+    /// What was asked for.
+    pub call: Call,
+    /// Entries at positions before it are looked at.
+    pub cut: Cut,
+    /// The part that each step is about.
+    pub slices: Vec<Slice>,
+}
+
+/// Body of [`Command::StepOperation`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepOperation {
+    /// The operation.
+    pub operation: u64,
+    /// Which step, from 0.
+    pub step: u32,
 }
 
 /// Body of [`Command::RotateToken`]. The new token has the name, scopes and bounds of the old one.
@@ -236,6 +264,8 @@ impl Command {
             Self::SetMarkups(_) => "set_markups",
             Self::SetAccounts(_) => "set_accounts",
             Self::SetOwners(_) => "set_owners",
+            Self::StartOperation(_) => "start_operation",
+            Self::StepOperation(_) => "step_operation",
             Self::ReverseRepeats(_) => "reverse_repeats",
         }
     }
@@ -257,6 +287,8 @@ impl Command {
             Self::SetMarkups(body) => serde_json::to_string(body)?,
             Self::SetAccounts(body) => serde_json::to_string(body)?,
             Self::SetOwners(body) => serde_json::to_string(body)?,
+            Self::StartOperation(body) => serde_json::to_string(body)?,
+            Self::StepOperation(body) => serde_json::to_string(body)?,
             Self::ReverseRepeats(body) => serde_json::to_string(body)?,
         };
         let chunks = chunks(&body);
@@ -292,6 +324,8 @@ impl Command {
             "close_month" => Self::CloseMonth(serde_json::from_str(body)?),
             "rotate_token" => Self::RotateToken(serde_json::from_str(body)?),
             "revoke_token" => Self::RevokeToken(serde_json::from_str(body)?),
+            "start_operation" => Self::StartOperation(Box::new(serde_json::from_str(body)?)),
+            "step_operation" => Self::StepOperation(serde_json::from_str(body)?),
             "reverse_repeats" => Self::ReverseRepeats(serde_json::from_str(body)?),
             "set_markups" => Self::SetMarkups(serde_json::from_str(body)?),
             "set_accounts" => Self::SetAccounts(serde_json::from_str(body)?),

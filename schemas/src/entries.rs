@@ -121,7 +121,7 @@ table! {
 }
 
 /// Lines of a plane that are not those of the cost: unit, quantity, price, amount, basis, condition.
-type PlaneLines = List<Pair<Text, Pair<Fixed<16>, Pair<Text, Pair<Fixed<16>, Pair<Text, Text>>>>>>;
+pub(crate) type PlaneLines = List<Pair<Text, Pair<Fixed<16>, Pair<Text, Pair<Fixed<16>, Pair<Text, Text>>>>>>;
 
 /// What an entry's row says besides the entry: where it comes from and when.
 #[derive(Clone, Copy, Debug)]
@@ -347,11 +347,11 @@ impl Entries {
     }
 }
 
-fn row_id<'b>(plane: Option<&Plane<'_, 'b>>) -> &'b str {
+pub(crate) fn row_id<'b>(plane: Option<&Plane<'_, 'b>>) -> &'b str {
     plane.and_then(|plane| plane.row).map_or("", |row| row.row.id.as_str())
 }
 
-fn matched_by(plane: Option<&Plane<'_, '_>>) -> &'static str {
+pub(crate) fn matched_by(plane: Option<&Plane<'_, '_>>) -> &'static str {
     plane.and_then(|plane| plane.row).map_or("", |row| row.matched_by.name())
 }
 
@@ -390,7 +390,7 @@ fn push_line(
 }
 
 /// The conditions under which the price of a line holds.
-fn condition(row: Match<'_>, line: &Line) -> String {
+pub(crate) fn condition(row: Match<'_>, line: &Line) -> String {
     let position = line.price.as_ref().and_then(|price| price.row_price);
     let price = position.and_then(|position| row.row.prices.get(usize::from(position)));
     price.map_or_else(String::new, |price| price.conditions.to_string())
@@ -398,7 +398,7 @@ fn condition(row: Match<'_>, line: &Line) -> String {
 
 /// What one of the unit is charged; where that is no finite decimal, how the amount was made: `=`, the amount it is
 /// put upon × factor, and what is added for the quantity.
-fn marked_price_text(markup: &Markup, line: &MarkedLine) -> String {
+pub(crate) fn marked_price_text(markup: &Markup, line: &MarkedLine) -> String {
     if line.is_unpriced {
         return String::new();
     }
@@ -438,7 +438,7 @@ fn digested(entry: &Entry<'_, '_>, posting: &Posting<'_>, lines: &Lines) -> Dige
 }
 
 /// A line that its quantity and unit price tell exactly: position, quantity, unit price.
-fn as_fixed(line: &Line) -> Option<(usize, i64, i128)> {
+pub(crate) fn as_fixed(line: &Line) -> Option<(usize, i64, i128)> {
     let position = fixed_position(line.unit)?;
     let quantity = line.quantity.to_i64()?;
     let price = match line.price {
@@ -471,7 +471,7 @@ fn fixed_position(unit: Unit) -> Option<usize> {
 
 /// A line's price for one of its unit; where that is no finite decimal, as a person would write it: amount, divisor,
 /// factor, and a minimum and an increment that made the charged quantity another one.
-fn price_text(line: &Line) -> String {
+pub(crate) fn price_text(line: &Line) -> String {
     let Some(price) = &line.price else { return String::new() };
     if let Some(exact) = line.unit_price() {
         return exact.to_string();
@@ -492,7 +492,7 @@ fn price_text(line: &Line) -> String {
     text
 }
 
-fn basis_name(basis: Basis) -> std::borrow::Cow<'static, str> {
+pub(crate) fn basis_name(basis: Basis) -> std::borrow::Cow<'static, str> {
     match basis {
         Basis::Own => "own".into(),
         Basis::Derived => "derived".into(),
@@ -503,7 +503,7 @@ fn basis_name(basis: Basis) -> std::borrow::Cow<'static, str> {
 }
 
 /// The distinct conditions of the prices that held, in the order of the lines; mostly none.
-fn conditions(entry: &Entry<'_, '_>) -> String {
+pub(crate) fn conditions(entry: &Entry<'_, '_>) -> String {
     let mut text = String::new();
     let Some(row) = entry.row else { return text };
     let mut seen: [Option<u16>; 8] = [None; 8];
@@ -528,7 +528,7 @@ fn conditions(entry: &Entry<'_, '_>) -> String {
 }
 
 /// The price dimensions without a column of their own, so that a reprice needs nothing that expires.
-fn dimensions(entry: &Entry<'_, '_>) -> String {
+pub(crate) fn dimensions(entry: &Entry<'_, '_>) -> String {
     let lines = if entry.lines.is_empty() { entry.avoided } else { entry.lines };
     let counted = lines
         .iter()

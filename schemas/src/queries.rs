@@ -8,11 +8,24 @@
 #[derive(Clone, Copy, Debug)]
 pub struct Bounded(&'static str);
 
+/// A query over entries. Besides the conditions of a token it needs to know which operations count, so that no reader
+/// sees one that is half done.
+#[derive(Clone, Copy, Debug)]
+pub struct Ledger(&'static str);
+
 /// A query over what belongs to no customer: tokens, commands, progress, prices, the trial balance.
 #[derive(Clone, Copy, Debug)]
 pub struct Open(&'static str);
 
 impl Bounded {
+    /// The query's text with its slots.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Ledger {
     /// The query's text with its slots.
     #[must_use]
     pub const fn text(self) -> &'static str {
@@ -42,24 +55,44 @@ macro_rules! queries {
 }
 
 queries! {
+    /// The price rows that the commands before a position published.
+    BOOK_ROWS: Open = "book_rows";
+    /// The versions of a registry that the commands before a position set.
+    REGISTRY_ROWS: Open = "registry_rows";
+    /// Whole rows of entries.
+    POSTED_ROWS: Open = "posted_rows";
+    /// The live entries that an operation is about.
+    OPERATION_LIVE: Open = "operation_live";
+    /// What an operation posted, and what it took back.
+    OPERATION_REVERTED: Open = "operation_reverted";
+    /// How many entries an operation is about.
+    OPERATION_COUNTS: Open = "operation_counts";
+    /// Whether the rows of an operation were taken back by others.
+    OPERATION_TOUCHED: Open = "operation_touched";
+    /// The commands of all operations.
+    OPERATIONS: Open = "operations";
+    /// The operations that are finished.
+    OPERATIONS_FINISHED: Open = "operations_finished";
+    /// The body of a command.
+    OPERATION_BODY: Open = "operation_body";
     /// Who changed what.
     AUDIT_LOG: Open = "audit_log";
     /// What entries come to by the lines of invoices.
-    INVOICE_SUMS: Bounded = "invoice_sums";
+    INVOICE_SUMS: Ledger = "invoice_sums";
     /// Whether an entry is on an invoice; a condition of the others.
     INVOICE_MEMBERSHIP: Open = "invoice_membership";
     /// The closed invoice that an entry is on; an expression of the others.
     INVOICE_OF_ENTRY: Open = "invoice_of_entry";
     /// What the entries of an invoice come to by a dimension.
-    INVOICE_SUBTOTALS: Bounded = "invoice_subtotals";
+    INVOICE_SUBTOTALS: Ledger = "invoice_subtotals";
     /// What the entries of an invoice come to by the charges that its lines are made of.
-    INVOICE_CHARGES: Bounded = "invoice_charges";
+    INVOICE_CHARGES: Ledger = "invoice_charges";
     /// Whether an entry has a line that a line of an invoice sums; a condition of the others.
     INVOICE_ENTRY_LINE: Open = "invoice_entry_line";
     /// Which models some price rows are of.
     MODEL_ROW_MODELS: Open = "model_row_models";
     /// Entries without a full price that would be on invoices.
-    INVOICE_UNPRICED: Bounded = "invoice_unpriced";
+    INVOICE_UNPRICED: Ledger = "invoice_unpriced";
     /// Closed invoices.
     INVOICES: Bounded = "invoices";
     /// Every month that is closed.
@@ -67,25 +100,25 @@ queries! {
     /// How far each partition is posted.
     POSITIONS: Open = "positions";
     /// The first entry of some accounts before an instant.
-    INVOICE_FIRST_ENTRIES: Bounded = "invoice_first_entries";
+    INVOICE_FIRST_ENTRIES: Ledger = "invoice_first_entries";
     /// The last closed month of some accounts.
     INVOICES_CLOSED: Open = "invoices_closed";
     /// Totals over segments.
-    SPEND: Bounded = "spend";
+    SPEND: Ledger = "spend";
     /// The groups with the largest amounts, over the segments of [`SPEND`].
-    SPEND_TOP: Bounded = "spend_top";
+    SPEND_TOP: Ledger = "spend_top";
     /// One segment of [`SPEND`]: whole entries.
-    SPEND_SEGMENT: Bounded = "spend_segment";
+    SPEND_SEGMENT: Ledger = "spend_segment";
     /// One segment of [`SPEND`]: entries taken apart into lines.
-    SPEND_LINES: Bounded = "spend_lines";
+    SPEND_LINES: Ledger = "spend_lines";
     /// Count of unpriced entries over segments.
-    SPEND_UNPRICED: Bounded = "spend_unpriced";
+    SPEND_UNPRICED: Ledger = "spend_unpriced";
     /// One segment of [`SPEND_UNPRICED`].
-    SPEND_UNPRICED_SEGMENT: Bounded = "spend_unpriced_segment";
+    SPEND_UNPRICED_SEGMENT: Ledger = "spend_unpriced_segment";
     /// Which units lack a price.
-    UNPRICED_UNITS: Bounded = "unpriced_units";
+    UNPRICED_UNITS: Ledger = "unpriced_units";
     /// Ledger entries, newest first.
-    ENTRIES: Bounded = "entries";
+    ENTRIES: Ledger = "entries";
     /// Records in quarantine, by log time.
     QUARANTINE: Bounded = "quarantine";
     /// Counts of records in quarantine.
@@ -109,9 +142,9 @@ queries! {
     /// All published price rows.
     MODEL_ROWS_ALL: Open = "model_rows_all";
     /// What was posted between the instants at which price rows begin.
-    PRICE_TOUCHED: Bounded = "price_touched";
+    PRICE_TOUCHED: Ledger = "price_touched";
     /// Quantities of fixed token units by what their price may depend on.
-    PRICE_USAGE: Bounded = "price_usage";
+    PRICE_USAGE: Ledger = "price_usage";
     /// Where some price rows were taken from.
     MODEL_ROW_SOURCES: Open = "model_row_sources";
     /// Versions of a registry.
@@ -150,7 +183,7 @@ queries! {
     AUDIT_REPEATS_NEW: Open = "audit_repeats_new";
     /// The records of some ids.
     AUDIT_OCCURRENCES: Open = "audit_occurrences";
-    /// Whether a command was decided.
+    /// What became of some commands.
     AUDIT_COMMAND: Open = "audit_command";
     /// Which records of some ids were reversed as repeats.
     AUDIT_TAKEN_BACK: Open = "audit_taken_back";
@@ -179,11 +212,21 @@ mod tests {
         for (name, text, kind) in ALL {
             let reads_rows =
                 text.contains("FROM entries") || text.contains("FROM quarantine\n") || *name == "registry";
-            if *kind == "Bounded" && reads_rows {
+            if *kind == "Ledger" && reads_rows {
+                let counts = "operation IN {operations:Array(UInt64)}";
+                assert!(
+                    text.contains(counts) || text.contains("{{membership}}"),
+                    "{name} counts half an operation"
+                );
+            }
+            if *kind != "Open" && reads_rows {
                 assert!(text.contains("{{conditions}}"), "{name} forgets the conditions");
             }
             if *kind == "Open" && reads_rows {
-                assert!(name.starts_with("audit_"), "{name} reads customers' rows without conditions");
+                assert!(
+                    name.starts_with("audit_") || name.starts_with("operation_"),
+                    "{name} reads customers' rows without conditions"
+                );
             }
         }
     }

@@ -10,7 +10,7 @@ use tests::{folder, ports, wait};
 use tokio::runtime::Runtime;
 use traffic::{Config, PRICES_JSON, Prices, Traffic, Truth};
 
-use crate::world::PATIENCE;
+use crate::world::{FAULTS, PATIENCE};
 
 /// Events of one request.
 const EVENTS_PER_REQUEST: usize = 200;
@@ -33,7 +33,7 @@ impl Embedded {
     /// The same with its data in that folder, and with further arguments of `tollbook up`.
     pub(crate) fn start_in(folder: tempfile::TempDir, arguments: Vec<String>) -> Self {
         let port = ports::free().unwrap();
-        let process = up(&folder, port, &arguments);
+        let process = up(&folder, port, &arguments, "");
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let runtime = Runtime::new().unwrap();
         let mut embedded = Self { folder, port, process, runtime, http, arguments };
@@ -42,7 +42,12 @@ impl Embedded {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.process = up(&self.folder, self.port, &self.arguments);
+        self.restart_under("");
+    }
+
+    /// Starts again with these fail points.
+    pub(crate) fn restart_under(&mut self, faults: &str) {
+        self.process = up(&self.folder, self.port, &self.arguments, faults);
     }
 
     pub(crate) fn wait_until_ready(&mut self) {
@@ -174,7 +179,7 @@ impl Embedded {
     }
 }
 
-fn up(folder: &tempfile::TempDir, port: u16, arguments: &[String]) -> Process {
+fn up(folder: &tempfile::TempDir, port: u16, arguments: &[String], faults: &str) -> Process {
     let data = folder.path().to_str().unwrap();
     let listen = format!("127.0.0.1:{port}");
     Recipe::tollbook("up")
@@ -182,6 +187,7 @@ fn up(folder: &tempfile::TempDir, port: u16, arguments: &[String]) -> Process {
         .arguments(["--data", data, "--listen", &listen, "--lease", "2s", "--flush-after", "50ms"])
         .arguments(["--library", folder::fetched().join("engine/libchdb.so").to_str().unwrap()])
         .arguments(arguments)
+        .variable(FAULTS, faults)
         .start()
         .unwrap()
 }

@@ -18,6 +18,7 @@ mod exports;
 mod groups;
 mod invoices;
 mod offsets;
+mod operations;
 mod planes;
 mod points;
 mod poison;

@@ -75,6 +75,12 @@ struct TakenBack {
     record_offset: u64,
 }
 
+#[derive(Row, Deserialize)]
+struct Decided {
+    applied: u64,
+    decided: u64,
+}
+
 /// The records of a partition that are new since the last search: `[from, to)`.
 struct New {
     topic: String,
@@ -125,8 +131,13 @@ pub async fn reverse_repeats(
         .into_iter()
         .map(|New { topic, partition, to, .. }| Swept { topic, partition, through: to })
         .collect();
-    search.send(ReverseRepeats { repeats: pending, swept }, &mut sweep).await?;
+    // How far the search came is said only where all that it found is reversed: a command may be refused meanwhile,
+    // because an operation began, and what it names must be found again.
     sweep.carried_out = search.wait(&sweep, wait).await?;
+    if sweep.carried_out {
+        search.send(ReverseRepeats { repeats: pending, swept }, &mut sweep).await?;
+        sweep.carried_out = search.wait(&sweep, wait).await?;
+    }
     Ok(sweep)
 }
 
@@ -230,20 +241,23 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Waits until the last command, and so all before it, was carried out; answers whether it was.
+    /// Waits until all commands were carried out or refused; answers whether all were carried out.
     async fn wait(&self, sweep: &Sweep, wait: Duration) -> Result<bool, Error> {
-        let Some(last) = sweep.commands.last() else { return Ok(true) };
         let deadline = Instant::now() + wait;
+        let sent = u64::try_from(sweep.commands.len()).unwrap_or(u64::MAX);
+        if sent == 0 {
+            return Ok(true);
+        }
         loop {
-            let decided: u64 = self
+            let Decided { applied, decided } = self
                 .auditor
                 .query(queries::AUDIT_COMMAND)
-                .param("command_id", last)
+                .param("command_ids", &sweep.commands)
                 .fetch_one()
                 .await
                 .map_err(|source| Error::store("the outcome of a command", source))?;
-            if decided > 0 || Instant::now() >= deadline {
-                return Ok(decided > 0);
+            if decided >= sent || Instant::now() >= deadline {
+                return Ok(applied >= sent);
             }
             sleep(LOOK).await;
         }

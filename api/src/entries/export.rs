@@ -14,7 +14,7 @@ use super::parquet::Parquet;
 use super::row::{Entry, EntryRow, Plane};
 use crate::csv::{self, records, safe};
 use crate::error::Problem;
-use crate::store::Store;
+use crate::store::Snapshot;
 use crate::units::FIXED;
 
 /// The media type of NDJSON.
@@ -99,17 +99,17 @@ pub(crate) trait Writer: Send {
 }
 
 /// The entries as NDJSON.
-pub(crate) async fn ndjson(store: Store, selection: Selection) -> Result<Response, Problem> {
+pub(crate) async fn ndjson(store: Snapshot, selection: Selection) -> Result<Response, Problem> {
     stream(store, selection, NDJSON, Box::new(Ndjson)).await
 }
 
 /// The entries as CSV (RFC 4180), one column for each unit that has one and the other units as JSON.
-pub(super) async fn csv(store: Store, selection: Selection) -> Result<Response, Problem> {
+pub(super) async fn csv(store: Snapshot, selection: Selection) -> Result<Response, Problem> {
     stream(store, selection, csv::MEDIA_TYPE, Box::new(Csv { has_head: false })).await
 }
 
 /// The entries as Parquet, in row groups of bounded size.
-pub(super) async fn parquet(store: Store, selection: Selection) -> Result<Response, Problem> {
+pub(super) async fn parquet(store: Snapshot, selection: Selection) -> Result<Response, Problem> {
     let writer = Parquet::new().map_err(|error| failed(&error))?;
     stream(store, selection, crate::parquet::MEDIA_TYPE, Box::new(writer)).await
 }
@@ -146,7 +146,7 @@ impl Writer for Csv {
 
 /// The entries of a selection, chunk by chunk as the writer writes them.
 pub(crate) async fn stream(
-    store: Store,
+    store: Snapshot,
     selection: Selection,
     content_type: &'static str,
     writer: Box<dyn Writer>,
@@ -160,7 +160,7 @@ pub(crate) async fn stream(
 
 /// An export under way.
 struct Export {
-    store: Store,
+    store: Snapshot,
     selection: Selection,
     writer: Box<dyn Writer>,
 }

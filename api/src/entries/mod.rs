@@ -22,7 +22,7 @@ use crate::parameters::Parameters;
 use crate::period::Period;
 use crate::router::Service;
 use crate::spend::entries_sql;
-use crate::store::Store;
+use crate::store::Snapshot;
 use crate::units::FIXED;
 use row::{Entry, EntryRow, Position};
 
@@ -91,17 +91,17 @@ pub(crate) async fn entries(
     let after = parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
     let selection = Selection::take(&caller, parameters)?;
     match format {
-        Format::Json => {
-            page(&service.store, selection, &question, limit, after).await.map(IntoResponse::into_response)
-        }
-        Format::Ndjson => export::ndjson(service.store, selection).await,
-        Format::Csv => export::csv(service.store, selection).await,
-        Format::Parquet => export::parquet(service.store, selection).await,
+        Format::Json => page(&service.store.snapshot().await?, selection, &question, limit, after)
+            .await
+            .map(IntoResponse::into_response),
+        Format::Ndjson => export::ndjson(service.store.snapshot().await?, selection).await,
+        Format::Csv => export::csv(service.store.snapshot().await?, selection).await,
+        Format::Parquet => export::parquet(service.store.snapshot().await?, selection).await,
     }
 }
 
 async fn page(
-    store: &Store,
+    store: &Snapshot,
     selection: Selection,
     question: &Question,
     limit: u64,
@@ -145,7 +145,7 @@ impl Selection {
     /// A page of entries, and the cursor of the next one.
     pub(crate) async fn page(
         &self,
-        store: &Store,
+        store: &Snapshot,
         question: &Question,
         limit: u64,
         after: Option<&Position>,
@@ -162,7 +162,7 @@ impl Selection {
     /// Up to `limit` entries after a position, without what the provider sent.
     pub(crate) async fn read(
         &self,
-        store: &Store,
+        store: &Snapshot,
         limit: u64,
         after: Option<&Position>,
     ) -> Result<Vec<EntryRow>, Problem> {
@@ -170,13 +170,13 @@ impl Selection {
     }
 
     /// Up to `limit` entries with what the provider sent.
-    pub(crate) async fn read_whole(&self, store: &Store, limit: u64) -> Result<Vec<EntryRow>, Problem> {
+    pub(crate) async fn read_whole(&self, store: &Snapshot, limit: u64) -> Result<Vec<EntryRow>, Problem> {
         self.read_with(store, limit, None, "usage AS usage_text, context AS context_text").await
     }
 
     async fn read_with(
         &self,
-        store: &Store,
+        store: &Snapshot,
         limit: u64,
         after: Option<&Position>,
         raw: &str,
@@ -185,7 +185,7 @@ impl Selection {
         let after = after_sql(after, &mut conditions.values);
         conditions.values = conditions.values.with("limit", Value::Unsigned(limit));
         store
-            .bounded(queries::ENTRIES, conditions, |statement| {
+            .ledger(queries::ENTRIES, conditions, |statement| {
                 statement.slot("time", &self.time).slot("after", &after).slot("raw", raw)
             })
             .await

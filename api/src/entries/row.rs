@@ -25,6 +25,7 @@ pub(crate) struct EntryRow {
     origin_partition: u32,
     origin_offset: u64,
     origin_ordinal: u32,
+    operation_id: String,
     reason_name: String,
     reverses_topic_name: String,
     reverses_partition: u32,
@@ -198,10 +199,14 @@ pub struct Entry {
     pub recorded_at: String,
     pub log_time: String,
     pub origin: Origin,
+    /// The repricing, correction or revert that posted it; null where none did.
+    pub operation: Option<String>,
     /// Why the entry was posted; null for usage.
     pub reason: Option<String>,
     /// The entry that this one takes back; null where it takes none back.
     pub reverses: Option<Origin>,
+    /// The usage entry that this one stands for since it was made anew; null elsewhere.
+    pub replaces: Option<Origin>,
     pub key: Option<String>,
     pub team: Option<String>,
     pub app: Option<String>,
@@ -289,6 +294,14 @@ impl EntryRow {
                 .zip(&self.avoided_quantity_texts)
                 .map(|(unit, text)| (unit.as_str(), text.as_str())),
         )?;
+        let named = text(self.reverses_topic_name).map(|topic| Origin {
+            topic,
+            partition: self.reverses_partition,
+            offset: self.reverses_offset,
+            ordinal: self.reverses_ordinal,
+        });
+        // What takes back names the entry that it takes back, what stands for another the one that it stands for.
+        let (reverses, replaces) = if self.kind == REVERSAL { (named, None) } else { (None, named) };
         Ok(Entry {
             event_id: self.event_id,
             request_id: self.request_id,
@@ -303,12 +316,9 @@ impl EntryRow {
                 ordinal: self.origin_ordinal,
             },
             reason: text(self.reason_name),
-            reverses: text(self.reverses_topic_name).map(|topic| Origin {
-                topic,
-                partition: self.reverses_partition,
-                offset: self.reverses_offset,
-                ordinal: self.reverses_ordinal,
-            }),
+            operation: text(self.operation_id),
+            reverses,
+            replaces,
             key: text(self.owner_key),
             team: text(self.owner_team),
             app: text(self.owner_app),
@@ -426,6 +436,8 @@ impl EntryRow {
 
 /// How a basis begins that says that there is no price.
 const UNPRICED: &str = "unpriced";
+/// The kind of an entry that takes another one back.
+const REVERSAL: &str = "reversal";
 
 fn plane_line((unit, quantity, price, amount, basis, condition): &LineTexts) -> Line {
     let unpriced = basis.starts_with(UNPRICED);

@@ -14,7 +14,7 @@ use super::failed;
 use crate::bounds::{Bounds, Value, Values};
 use crate::error::Problem;
 use crate::invoices::Found;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// Charges that one export may have.
 const CHARGES_MAX: u64 = 1_000_000;
@@ -74,14 +74,14 @@ pub(super) struct Charge {
 }
 
 /// The charges of an invoice, in the order of its lines.
-pub(super) async fn read(store: &Store, bounds: &Bounds, found: &Found) -> Result<Vec<Charge>, Problem> {
+pub(super) async fn read(store: &Snapshot, bounds: &Bounds, found: &Found) -> Result<Vec<Charge>, Problem> {
     let mut conditions = found.question.conditions(bounds);
     conditions.values = conditions
         .values
         .with("currency", Value::Text(found.invoice.currency.clone()))
         .with("limit", Value::Unsigned(CHARGES_MAX));
     let rows: Vec<ChargeRow> = store
-        .bounded(queries::INVOICE_CHARGES, conditions, |statement| {
+        .ledger(queries::INVOICE_CHARGES, conditions, |statement| {
             sums_slots(found.kind)
                 .into_iter()
                 .fold(statement, |statement, (name, sql)| statement.slot(name, &sql))

@@ -27,7 +27,6 @@ use crate::error::Problem;
 use crate::invoices::{Found, find};
 use crate::parameters::Parameters;
 use crate::router::Service;
-use crate::store::Store;
 pub use manifest::{Manifest, ManifestInvoice, ManifestSum};
 
 /// The media type of a spreadsheet.
@@ -130,7 +129,7 @@ pub(crate) async fn export(
     let issuer = issuer.map_or_else(|| Ok(ISSUER.to_owned()), |name| checked(name, format))?;
     let bounds = Bounds::of(&caller);
     let found = find(&service.store, &bounds, &id).await?;
-    let file = file(&service.store, &bounds, &found, format, &issuer).await?;
+    let file = file(&bounds, &found, format, &issuer).await?;
     if wants_manifest {
         return Ok(Json(manifest::of(&found.invoice, format, &file)?).into_response());
     }
@@ -157,13 +156,7 @@ fn checked(issuer: String, format: Format) -> Result<String, Problem> {
     Ok(issuer)
 }
 
-async fn file(
-    store: &Store,
-    bounds: &Bounds,
-    found: &Found,
-    format: Format,
-    issuer: &str,
-) -> Result<File, Problem> {
+async fn file(bounds: &Bounds, found: &Found, format: Format, issuer: &str) -> Result<File, Problem> {
     let invoice = &found.invoice;
     match format {
         Format::Json => {
@@ -175,7 +168,7 @@ async fn file(
         Format::Xlsx => xlsx::file(invoice),
         Format::Pdf => Ok(pdf::file(invoice)),
         Format::Focus => {
-            let charges = charges::read(store, bounds, found).await?;
+            let charges = charges::read(&found.snapshot, bounds, found).await?;
             focus::file(found, &charges, issuer)
         }
     }

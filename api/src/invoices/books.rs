@@ -154,7 +154,7 @@ impl Books {
 const FIRST_MONTH: Option<Month> = Month::new(2015, 1);
 
 /// How far each partition is posted without a gap.
-pub(super) async fn positions(store: &Store) -> Result<Cut, Problem> {
+pub(crate) async fn positions(store: &Store) -> Result<Cut, Problem> {
     let rows: Vec<Position> = store.open(queries::POSITIONS, Values::default()).await?;
     let mut cut = Cut::default();
     for row in rows {

@@ -30,7 +30,7 @@ use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::quarantine::open::{self, Owner};
 use crate::router::Service;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 
 /// Accounts that one command closes.
 const ACCOUNTS_AT_ONCE: usize = 200;
@@ -112,9 +112,19 @@ pub(crate) async fn close(
         // Repeats are looked for first, and the position is taken last: everything that is claimed to be there is before it.
         let swept = audit::sweep_before_close(&service, &caller).await?;
         let complete_through = completeness::complete_through(&service.store).await?;
+        // Operations are looked at before the position is taken, so that those that count lie before it whole.
+        let snapshot = service.store.snapshot().await?;
         let cut = positions(&service.store).await?;
-        let judge =
-            Judge { service: &service, books: &books, kind, month, cut: &cut, complete_through, swept };
+        let judge = Judge {
+            service: &service,
+            snapshot: &snapshot,
+            books: &books,
+            kind,
+            month,
+            cut: &cut,
+            complete_through,
+            swept,
+        };
         let blockers = judge.blockers(&due).await?;
         refuse_unless_accepted(&blockers, &closing.accept)?;
         for accounts in due.chunks(ACCOUNTS_AT_ONCE) {
@@ -228,6 +238,7 @@ impl Closing {
 /// Looks what speaks against closing.
 struct Judge<'a> {
     service: &'a Service,
+    snapshot: &'a Snapshot,
     books: &'a Books,
     kind: Kind,
     month: Month,
@@ -284,9 +295,8 @@ impl Judge<'_> {
         let mut counts = Vec::new();
         for Group { question, .. } in groups(self.books, &due, self.cut)? {
             let rows: Vec<Count> = self
-                .service
-                .store
-                .bounded(queries::INVOICE_UNPRICED, question.conditions(&Bounds::none()), |statement| {
+                .snapshot
+                .ledger(queries::INVOICE_UNPRICED, question.conditions(&Bounds::none()), |statement| {
                     statement
                         .slot("membership", &question.sql())
                         .slot("account", account_column(question.kind))

@@ -86,7 +86,7 @@ pub(crate) async fn all_entries(
     let currency = conditions.values.bind_text(&found.invoice.currency);
     conditions.and(format!("({})", found.question.sql()));
     conditions.and(format!("charge_currency = {currency}"));
-    export::ndjson(service.store, Selection::of_conditions(conditions)).await
+    export::ndjson(found.snapshot, Selection::of_conditions(conditions)).await
 }
 
 /// The entries of one line of an invoice, newest first.
@@ -133,17 +133,17 @@ pub(crate) async fn entries(
     match format {
         Format::Json => {
             let (rows, next_cursor) =
-                selection.page(&service.store, &question, limit, after.as_ref()).await?;
+                selection.page(&found.snapshot, &question, limit, after.as_ref()).await?;
             let rows = rows.into_iter().map(EntryRow::shown).map(|entry| LineEntry::of(entry?, &line));
             let rows = rows.collect::<Result<_, _>>()?;
             Ok(Json(LineEntries { line, rows, next_cursor }).into_response())
         }
         Format::Ndjson => {
-            export::stream(service.store, selection, export::NDJSON, Box::new(Ndjson(line))).await
+            export::stream(found.snapshot, selection, export::NDJSON, Box::new(Ndjson(line))).await
         }
         Format::Csv => {
             let writer = Csv { line, has_head: false };
-            export::stream(service.store, selection, crate::csv::MEDIA_TYPE, Box::new(writer)).await
+            export::stream(found.snapshot, selection, crate::csv::MEDIA_TYPE, Box::new(writer)).await
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::error::Problem;
 use crate::parameters::Parameters;
 use crate::period::rfc3339;
 use crate::router::Service;
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use books::Books;
 pub use close::Closed;
 pub(crate) use close::{__path_close, close};
@@ -127,6 +127,8 @@ pub(crate) async fn list(
         parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
     parameters.finish(["account", "kind", "period", "state", "limit", "cursor"])?;
     let bounds = Bounds::of(&caller);
+    // Before the positions: what counts lies before them whole.
+    let snapshot = service.store.snapshot().await?;
     let books = Books::read(&service.store).await?;
     if let Some(account) = &wanted.account {
         wanted.kind = Some(books.kind_of(&bounds, account, wanted.kind)?);
@@ -134,7 +136,7 @@ pub(crate) async fn list(
     let names_some = wanted.account.is_some() || wanted.period.is_some();
     let mut rows = Vec::new();
     if after.is_none() && names_some && wanted.is_closed != Some(true) {
-        rows = open_of(&service.store, &bounds, &books, &wanted).await?;
+        rows = open_of(&snapshot, &bounds, &books, &wanted).await?;
     }
     let mut next_cursor = None;
     if wanted.is_closed != Some(false) {
@@ -165,10 +167,10 @@ pub(crate) async fn one(
 ) -> Result<Json<Invoice>, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
     let bounds = Bounds::of(&caller);
-    let Found { invoice, question, .. } = find(&service.store, &bounds, &id).await?;
+    let Found { invoice, question, snapshot, .. } = find(&service.store, &bounds, &id).await?;
     let mut subtotals = BTreeMap::new();
     for dimension in SUBTOTALS {
-        let sums = subtotals_by(&service.store, &bounds, &question, &invoice.currency, dimension).await?;
+        let sums = subtotals_by(&snapshot, &bounds, &question, &invoice.currency, dimension).await?;
         subtotals.insert((*dimension).to_owned(), sums);
     }
     Ok(Json(Invoice { invoice, subtotals }))
@@ -179,6 +181,8 @@ pub(crate) struct Found {
     pub(crate) invoice: InvoiceText,
     pub(crate) question: Membership,
     pub(crate) kind: Kind,
+    /// The operations that count, for what is asked of its entries.
+    pub(crate) snapshot: Snapshot,
 }
 
 /// The invoice of an id, open or closed; what the token may not see is answered like one that is not there.
@@ -187,6 +191,8 @@ pub(crate) async fn find(store: &Store, bounds: &Bounds, id: &str) -> Result<Fou
     let named = Named::parse(id)
         .filter(|named| bounds.sees_account(named.kind, &named.account))
         .ok_or_else(missing)?;
+    // Before the positions: what counts lies before them whole.
+    let snapshot = store.snapshot().await?;
     let books = Books::read(store).await?;
     let account = books.accounts.get(named.kind, &named.account).and_then(|timeline| timeline.last_set());
     let account = account.ok_or_else(missing)?;
@@ -200,7 +206,7 @@ pub(crate) async fn find(store: &Store, bounds: &Bounds, id: &str) -> Result<Fou
     let closed = closed.into_iter().find(|stored| stored.currency_code == named.currency);
     let invoice = match closed {
         Some(stored) => stored.shown()?,
-        None => open_of(store, bounds, &books, &wanted)
+        None => open_of(&snapshot, bounds, &books, &wanted)
             .await?
             .into_iter()
             .find(|invoice| invoice.id == id)
@@ -216,7 +222,7 @@ pub(crate) async fn find(store: &Store, bounds: &Bounds, id: &str) -> Result<Fou
         },
         before: books.cut_before(named.kind, &named.account, named.month),
     };
-    Ok(Found { invoice, question, kind: named.kind })
+    Ok(Found { invoice, question, kind: named.kind, snapshot })
 }
 
 /// The closed invoices of these ids, by id; those that the token may not see are left out.
@@ -243,7 +249,7 @@ pub(crate) async fn closed_by_id(
 }
 
 async fn subtotals_by(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     question: &Membership,
     currency: &str,
@@ -255,7 +261,7 @@ async fn subtotals_by(
         .with("currency", Value::Text(currency.to_owned()))
         .with("limit", Value::Unsigned(SUBTOTALS_MAX));
     let rows: Vec<Subtotal> = store
-        .bounded(queries::INVOICE_SUBTOTALS, conditions, |statement| {
+        .ledger(queries::INVOICE_SUBTOTALS, conditions, |statement| {
             statement.slot("membership", &question.sql()).slot("dimension", dimension)
         })
         .await?;
@@ -264,7 +270,7 @@ async fn subtotals_by(
 
 /// Open invoices of the accounts and the month that are wanted; of the present month, where none is named.
 async fn open_of(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     books: &Books,
     wanted: &Wanted,

@@ -10,7 +10,7 @@ use schemas::queries;
 use super::books::Books;
 use crate::bounds::{Bounds, Conditions, Value};
 use crate::error::Problem;
-use crate::store::Store;
+use crate::store::Snapshot;
 
 /// Which entries are on the invoices of some accounts, all of one time zone and with one cut before.
 pub(crate) struct Membership {
@@ -51,7 +51,7 @@ impl Membership {
 
 /// The open invoices of accounts and their months.
 pub(super) async fn invoices_of(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     books: &Books,
     due: &[(&Account, Month)],
@@ -103,12 +103,12 @@ pub(super) fn groups<'a>(
 
 /// What entries come to, by account and currency.
 async fn sums(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     question: &Membership,
 ) -> Result<HashMap<String, BTreeMap<String, Vec<Sum>>>, Problem> {
     let rows: Vec<SumRow> = store
-        .bounded(queries::INVOICE_SUMS, question.conditions(bounds), |statement| {
+        .ledger(queries::INVOICE_SUMS, question.conditions(bounds), |statement| {
             sums_slots(question.kind)
                 .into_iter()
                 .fold(statement, |statement, (name, sql)| statement.slot(name, &sql))

@@ -20,7 +20,7 @@ use super::changes::{Comparison, Money, RowChange, Touches};
 use crate::bounds::{Bounds, Conditions, Value};
 use crate::error::Problem;
 use crate::period::rfc3339;
-use crate::store::Store;
+use crate::store::Snapshot;
 
 /// How far back the comparison of costs goes.
 const COMPARED_MS: i64 = 30 * crate::period::DAY_MS;
@@ -45,7 +45,7 @@ struct Touched {
 pub(super) async fn add_touches(
     changes: &mut [RowChange],
     publication: &Publication,
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     now: Millis,
 ) -> Result<(), Problem> {
@@ -68,7 +68,7 @@ pub(super) async fn add_touches(
     let boundaries = Value::Ints(boundaries.into_iter().collect());
     conditions.values = conditions.values.with("boundaries", boundaries).with("limit", one_more());
     let groups: Vec<Touched> =
-        whole(store.bounded(queries::PRICE_TOUCHED, conditions, |statement| statement).await?)?;
+        whole(store.ledger(queries::PRICE_TOUCHED, conditions, |statement| statement).await?)?;
     let mut by_row: BTreeMap<&str, Vec<Touched>> = BTreeMap::new();
     for group in groups {
         let found = publication.book.find(&group.provider_name, &group.model_name, Millis(group.first_ms));
@@ -130,7 +130,7 @@ struct Usage {
 pub(super) async fn add_comparisons(
     changes: &mut [RowChange],
     publication: &Publication,
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     now: Millis,
 ) -> Result<(), Problem> {
@@ -167,7 +167,7 @@ pub(super) async fn add_comparisons(
 
 async fn usage(
     followers: &[(&Added, &ModelRow)],
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     now: Millis,
 ) -> Result<Vec<Usage>, Problem> {
@@ -181,7 +181,7 @@ async fn usage(
     }
     let floors = floors.into_iter().filter_map(|floor| i64::try_from(floor).ok()).collect();
     conditions.values = conditions.values.with("floors", Value::Ints(floors)).with("limit", one_more());
-    whole(store.bounded(queries::PRICE_USAGE, conditions, |statement| statement).await?)
+    whole(store.ledger(queries::PRICE_USAGE, conditions, |statement| statement).await?)
 }
 
 /// A limit that tells whether there would be more.

@@ -16,6 +16,7 @@ use super::record::{self, Decision, Stored};
 use crate::bounds::{Bounds, Conditions, Value, Values};
 use crate::commands::{self, Reach};
 use crate::error::Problem;
+use crate::operations::run;
 use crate::router::Service;
 use crate::store::chain;
 
@@ -50,6 +51,12 @@ impl Chores {
                 tracing::warn!(
                     detail = problem.detail,
                     "Replays that were left unfinished wait: the next look is soon"
+                );
+            }
+            if let Err(problem) = run::carry_on_left(&self.0).await {
+                tracing::warn!(
+                    detail = problem.detail,
+                    "Operations that were left unfinished wait: the next look is soon"
                 );
             }
             tokio::time::sleep(LOOK).await;

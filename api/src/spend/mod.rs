@@ -212,9 +212,10 @@ async fn answer(
     pages: &cursor::Question,
 ) -> Result<Spend, Problem> {
     let bounds = Bounds::of(caller);
+    let snapshot = service.store.snapshot().await?;
     let (rows, unpriced, complete_through) = futures::try_join!(
-        query::totals(&service.store, &bounds, question),
-        query::unpriced(&service.store, &bounds, question),
+        query::totals(&snapshot, &bounds, question),
+        query::unpriced(&snapshot, &bounds, question),
         completeness::complete_through(&service.store),
     )?;
     let wanted = usize::try_from(question.limit).unwrap_or(usize::MAX);

@@ -11,7 +11,7 @@ use crate::bounds::{Bounds, Conditions, Value, Values};
 use crate::dimension::{Filter, Kept};
 use crate::error::Problem;
 use crate::period::{Buckets, Period, rfc3339};
-use crate::store::{Statement, Store};
+use crate::store::{Snapshot, Statement};
 use crate::units::{self, FIXED};
 
 /// One row of totals as the store answers it.
@@ -48,7 +48,7 @@ struct UnitCount {
 
 /// The totals of a page, and one row more where there is another page.
 pub(super) async fn totals(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     question: &Question,
 ) -> Result<Vec<Total>, Problem> {
@@ -60,7 +60,7 @@ pub(super) async fn totals(
         let mut ranked = conditions.clone();
         ranked.values = ranked.values.with("top", Value::Unsigned(top));
         let largest: Vec<Largest> = store
-            .bounded(queries::SPEND_TOP, ranked, |statement| {
+            .ledger(queries::SPEND_TOP, ranked, |statement| {
                 statement.slot("segments", &segments).slot("before", before)
             })
             .await?;
@@ -71,7 +71,7 @@ pub(super) async fn totals(
     let after = after_sql(question.after.as_ref(), &mut conditions.values);
     conditions.values = conditions.values.with("limit", Value::Unsigned(question.limit.saturating_add(1)));
     store
-        .bounded(queries::SPEND, conditions, |statement| {
+        .ledger(queries::SPEND, conditions, |statement| {
             statement
                 .slot("segments", &segments)
                 .slot("bucket", if question.compared.is_some() { "toInt64(0)" } else { "bucket" })
@@ -85,7 +85,7 @@ pub(super) async fn totals(
 
 /// What of the whole question, not of the page alone, has no price.
 pub(super) async fn unpriced(
-    store: &Store,
+    store: &Snapshot,
     bounds: &Bounds,
     question: &Question,
 ) -> Result<Option<Unpriced>, Problem> {
@@ -93,13 +93,13 @@ pub(super) async fn unpriced(
     let segments = planned(question, &question.period, question.buckets.as_ref())
         .iter()
         .map(|segment| {
-            Statement::bounded(queries::SPEND_UNPRICED_SEGMENT, &conditions).slot("time", &segment.time_sql())
+            Statement::ledger(queries::SPEND_UNPRICED_SEGMENT, &conditions).slot("time", &segment.time_sql())
         })
         .map(|statement| statement.text().to_owned())
         .collect::<Vec<_>>()
         .join("\nUNION ALL\n");
     let counts: Vec<Count> = store
-        .bounded(queries::SPEND_UNPRICED, conditions.clone(), |statement| {
+        .ledger(queries::SPEND_UNPRICED, conditions.clone(), |statement| {
             statement.slot("segments", &segments)
         })
         .await?;
@@ -109,7 +109,7 @@ pub(super) async fn unpriced(
     }
     let time = super::entries_sql(question.period.from, question.period.to);
     let units: Vec<UnitCount> =
-        store.bounded(queries::UNPRICED_UNITS, conditions, |statement| statement.slot("time", &time)).await?;
+        store.ledger(queries::UNPRICED_UNITS, conditions, |statement| statement.slot("time", &time)).await?;
     Ok(Some(Unpriced {
         entries,
         units: units.into_iter().map(|count| (count.unit, count.entries)).collect(),
@@ -184,7 +184,7 @@ fn segments(bounds: &Bounds, question: &Question) -> (String, Conditions) {
         .iter()
         .map(|segment| {
             let query = if of_lines { queries::SPEND_LINES } else { queries::SPEND_SEGMENT };
-            let statement = Statement::bounded(query, &conditions)
+            let statement = Statement::ledger(query, &conditions)
                 .slot("bucket", &bucket_sql(segment.source, bounds_value.as_deref()))
                 .slot("groups", &groups)
                 .slot("measure", question.measure.column())

@@ -501,7 +501,11 @@ impl Worker {
                 });
                 insert(&self.client, "model_rows", &rows.collect::<Result<Vec<_>>>()?).await
             }
-            Command::SetMarkups(_) | Command::SetAccounts(_) | Command::SetOwners(_) => Ok(()),
+            Command::SetMarkups(_)
+            | Command::SetAccounts(_)
+            | Command::SetOwners(_)
+            | Command::StartOperation(_)
+            | Command::StepOperation(_) => Ok(()),
         }
     }
 }

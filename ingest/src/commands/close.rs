@@ -53,6 +53,7 @@ impl CommandMaker {
             Refusal::Refused(format!("kind {:?} is neither customer nor team", command.kind))
         })?;
         let accounts = self.accounts(place)?;
+        let operations = self.operations_at_cut(place, command, month)?;
         let closed = self.last_closes(place, kind, &command.accounts)?;
         let mut groups: BTreeMap<Group, Vec<&Account>> = BTreeMap::new();
         let mut already = 0_u32;
@@ -75,7 +76,7 @@ impl CommandMaker {
         }
         let mut made = Vec::new();
         for (group, accounts) in groups {
-            self.close_group(place, command, kind, month, &group, &accounts, &mut made)?;
+            self.close_group(place, command, kind, month, &group, (&accounts, &operations), &mut made)?;
         }
         effect(place, command, &made, already)
     }
@@ -94,13 +95,13 @@ impl CommandMaker {
         kind: Kind,
         month: Month,
         group: &Group,
-        accounts: &[&Account],
+        (accounts, operations): (&[&Account], &[u64]),
         made: &mut Vec<(InvoiceText, (Millis, Millis))>,
     ) -> Result<(), Refusal> {
         let ids: Vec<String> = accounts.iter().map(|account| account.id.clone()).collect();
         let failed = |error: schemas::invoices::Error| Refusal::Refused(error.to_string());
         let only = Months::new(month, month, &group.time_zone).map_err(failed)?;
-        let first = self.first_entries(kind, &ids, only.last_bounds().0, &command.cut)?;
+        let first = self.first_entries(kind, &ids, only.last_bounds().0, &command.cut, operations)?;
         let first_months =
             first.iter().filter_map(|entry| month_of(Millis(entry.first_ms), &group.time_zone));
         let first_month = first_months.min().unwrap_or(month);
@@ -115,7 +116,7 @@ impl CommandMaker {
         }
         let months = Months::new(first_month, month, &group.time_zone).map_err(failed)?;
         let mut sums: HashMap<String, BTreeMap<String, Vec<Sum>>> = HashMap::new();
-        for row in self.sums(kind, &ids, &months, &command.cut, &group.before)? {
+        for row in self.sums(kind, &ids, &months, (&command.cut, &group.before), operations)? {
             let (account, currency) = (row.account_id.clone(), row.currency_code.clone());
             let sum = months.sum(row).map_err(failed)?;
             sums.entry(account).or_default().entry(currency).or_default().push(sum);
@@ -131,6 +132,28 @@ impl CommandMaker {
             }
         }
         Ok(())
+    }
+
+    /// The operations whose rows all lie before the cut. One that is open there and whose period reaches into what is
+    /// billed would be on the invoice by half.
+    fn operations_at_cut(
+        &self,
+        place: &Place<'_>,
+        command: &CloseMonth,
+        month: Month,
+    ) -> Result<Vec<u64>, Refusal> {
+        let history =
+            self.operations_before(place, command.cut.next(&place.partition.topic, place.partition.number))?;
+        // Two days more than any time zone is behind or ahead.
+        let months = Months::new(month, month, "UTC").map_err(|error| Refusal::Refused(error.to_string()))?;
+        let end = months.last_bounds().1.0 + 2 * 24 * 60 * 60 * 1000;
+        if let Some(open) = history.open_in(i64::MIN, end) {
+            return Err(Refusal::Refused(format!(
+                "operation {} changes entries of {month} or earlier and is not finished; close the month after it",
+                open.id
+            )));
+        }
+        Ok(history.counted())
     }
 
     fn last_closes<'a>(
@@ -165,12 +188,14 @@ impl CommandMaker {
         accounts: &[String],
         before: Millis,
         cut: &Cut,
+        operations: &[u64],
     ) -> Result<Vec<FirstEntry>, Refusal> {
         let text = queries::INVOICE_FIRST_ENTRIES
             .text()
             .replace("{{account}}", account_column(kind))
             .replace("{{conditions}}", "true");
         let query = self.store.sequential(&text).param("accounts", accounts).param("before", before.0);
+        let query = query.param("operations", operations);
         Ok(self.store.block_on(with_cut(query, "cut", cut).fetch_all())?)
     }
 
@@ -179,8 +204,8 @@ impl CommandMaker {
         kind: Kind,
         accounts: &[String],
         months: &Months,
-        cut: &Cut,
-        before: &Cut,
+        (cut, before): (&Cut, &Cut),
+        operations: &[u64],
     ) -> Result<Vec<SumRow>, Refusal> {
         let text = sums_slots(kind)
             .into_iter()
@@ -192,6 +217,7 @@ impl CommandMaker {
             .store
             .sequential(&text)
             .param("accounts", accounts)
+            .param("operations", operations)
             .param("month_starts", months.starts())
             .param("month_end", months.end());
         Ok(self.store.block_on(with_cut(with_cut(query, "cut", cut), "before", before).fetch_all())?)

@@ -2,6 +2,7 @@
 //! depends on nothing else, so it does the same when it is run again after a crash.
 
 mod close;
+mod operate;
 mod publish;
 mod registries;
 mod resolve;
@@ -14,12 +15,14 @@ use schemas::command::{Command, Envelope};
 use schemas::digest::Digest;
 use schemas::event::{Decoder, SchemaError};
 use schemas::invoices::Invoices;
+use schemas::posted::PostedRows;
 use schemas::resolutions::Resolutions;
 use schemas::tables::{
     Accounts, ApiTokens, CommandRow, Commands, Markups, ModelRows, Origin, Owners, Quarantine,
 };
 
 use crate::batch::{Batch, Chosen, Held, MakeError, Maker, Summary};
+use crate::book::Books;
 use crate::commands::reverse::Reversals;
 use crate::quarantine;
 use crate::source::{Partition, Record};
@@ -44,6 +47,7 @@ const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/
 /// Makes rows of commands.
 pub struct CommandMaker {
     store: Store,
+    books: Books,
     decoder: Decoder,
 }
 
@@ -57,6 +61,7 @@ struct Effect {
     tokens: ApiTokens,
     resolutions: Resolutions,
     reversals: Reversals,
+    posted: PostedRows,
     /// All rows of `entries`, also those that are held.
     entry_rows: Digest,
     invoices: Invoices,
@@ -110,7 +115,7 @@ impl CommandMaker {
     /// # Errors
     /// Only where the built-in schema of events is broken, which a test rules out.
     pub fn new(store: Store) -> Result<Self, SchemaError> {
-        Ok(Self { store, decoder: Decoder::new()? })
+        Ok(Self { books: Books::new(store.clone()), store, decoder: Decoder::new()? })
     }
 
     fn carry_out(&self, place: &Place<'_>, envelope: &Envelope) -> Result<Effect, Refusal> {
@@ -134,6 +139,8 @@ impl CommandMaker {
             Command::SetMarkups(set) => self.set(place, &set.rows, |effect| &mut effect.markups),
             Command::SetAccounts(set) => self.set(place, &set.rows, |effect| &mut effect.accounts),
             Command::SetOwners(set) => self.set(place, &set.rows, |effect| &mut effect.owners),
+            Command::StartOperation(start) => self.start(place, &start),
+            Command::StepOperation(step) => self.step(place, &step),
             Command::ReverseRepeats(reverse) => self.reverse(place, &reverse),
         }
     }
@@ -232,6 +239,7 @@ impl Maker for CommandMaker {
             Box::new(effect.tokens),
             Box::new(effect.resolutions),
             Box::new(effect.reversals),
+            Box::new(effect.posted),
             Box::new(effect.invoices),
             Box::new(commands),
         ];

@@ -49,6 +49,14 @@ impl Rows for Reversals {
 /// A usage entry as far as a reversal needs to know it.
 #[derive(clickhouse::Row, serde::Deserialize)]
 struct Posted {
+    record_topic: String,
+    record_partition: u32,
+    record_offset: u64,
+    record_ordinal: u32,
+    /// Whether the event made it, not an operation.
+    is_usage: u8,
+    /// Whether no operation made it anew.
+    is_live: u8,
     entry_topic: String,
     entry_partition: u32,
     entry_offset: u64,
@@ -104,7 +112,16 @@ impl CommandMaker {
                 command.repeats.len()
             )));
         }
-        let ledger = self.entries_of(command)?;
+        let history = self.operations_before(place, place.offset)?;
+        if !command.repeats.is_empty()
+            && let Some(open) = history.open_in(i64::MIN, i64::MAX)
+        {
+            return Err(Refusal::Refused(format!(
+                "operation {} is not finished; repeats are looked for again after it",
+                open.id
+            )));
+        }
+        let ledger = self.entries_of(command, &history.counted())?;
         let mut reversed = self.reversed_before(place, command)?;
         let before = reversed.clone();
         let mut effect = Effect::default();
@@ -121,8 +138,8 @@ impl CommandMaker {
                 continue;
             }
             outcome.reversed += 1;
-            for entry in repeat.into_iter().flatten() {
-                let ordinal = index * ORDINALS_EACH + entry.entry_ordinal;
+            for entry in repeat.into_iter().flatten().filter(|entry| entry.is_live != 0) {
+                let ordinal = index * ORDINALS_EACH + entry.record_ordinal;
                 effect.entry_rows.add(digested(entry, place.offset, ordinal)?.digest());
                 if !place.is_held(TABLE, ordinal) {
                     places.push(entry, ordinal, reason);
@@ -142,7 +159,7 @@ impl CommandMaker {
     }
 
     /// The entries of all records that the command names.
-    fn entries_of(&self, command: &ReverseRepeats) -> Result<Ledger, Refusal> {
+    fn entries_of(&self, command: &ReverseRepeats, operations: &[u64]) -> Result<Ledger, Refusal> {
         let records = command.repeats.iter().flat_map(|pair| [&pair.repeat, &pair.first]);
         let places = Places::of(records);
         let mut ledger = Ledger::new();
@@ -152,6 +169,7 @@ impl CommandMaker {
         let query = self.store.sequential(ENTRIES);
         let entries: Vec<Posted> = self.store.block_on(
             query
+                .param("operations", operations)
                 .param("topics", places.topics)
                 .param("partitions", places.partitions)
                 .param("offsets", places.offsets)
@@ -159,7 +177,7 @@ impl CommandMaker {
         )?;
         for entry in entries {
             let (topic, partition, offset) =
-                (entry.entry_topic.clone(), entry.entry_partition, entry.entry_offset);
+                (entry.record_topic.clone(), entry.record_partition, entry.record_offset);
             ledger.entry(RecordAt { topic, partition, offset }).or_default().push(entry);
         }
         Ok(ledger)
@@ -245,7 +263,8 @@ impl Places {
 
 /// Why a record repeats an earlier one; `None` where it does not: another id, or not the later of the two.
 fn reason(repeat: &[Posted], first: &[Posted]) -> Option<&'static str> {
-    let (repeat, first) = (repeat.first()?, first.first()?);
+    let usage = |entries: &'_ [Posted]| entries.iter().position(|entry| entry.is_usage != 0);
+    let (repeat, first) = (repeat.get(usage(repeat)?)?, first.get(usage(first)?)?);
     let is_repeat = repeat.event_hash == first.event_hash && order(first) < order(repeat);
     let reason = if repeat.content_hash == first.content_hash { "duplicate" } else { "conflict" };
     is_repeat.then_some(reason)

@@ -1,4 +1,4 @@
--- Whether a command was carried out or refused.
-SELECT count()
+-- How many of some commands were carried out, and how many were carried out or refused.
+SELECT countIf(outcome = 'applied') AS applied, count() AS decided
 FROM commands
-WHERE command_id = {command_id:String} AND outcome IN ('applied', 'refused')
+WHERE command_id IN {command_ids:Array(String)} AND outcome IN ('applied', 'refused')

@@ -1,5 +1,6 @@
 -- Entries of reversed repeats and what took them back, where the two do not come out at nothing: each entry of such a
--- record has exactly one reversal, which negates all that is summed.
+-- record has exactly one reversal, which negates all that is summed. Entries that an operation made anew are left out: what
+-- stands in their place has another origin.
 SELECT
     record_topic, record_partition, record_offset, record_ordinal,
     countIf(is_usage) AS usage_rows, countIf(NOT is_usage) AS reversal_rows
@@ -15,11 +16,11 @@ FROM
         list_cost, cost, charge, cost_avoided
     FROM entries
     WHERE kind = 'usage'
-      AND offset IN (SELECT reverses_offset FROM entries WHERE kind = 'reversal' AND reason IN ('duplicate', 'conflict'))
+      AND offset IN (SELECT reverses_offset FROM entries WHERE kind = 'reversal' AND operation = 0 AND reason IN ('duplicate', 'conflict'))
       AND (topic, partition, offset) IN
       (
           SELECT reverses_topic, reverses_partition, reverses_offset
-          FROM entries WHERE kind = 'reversal' AND reason IN ('duplicate', 'conflict')
+          FROM entries WHERE kind = 'reversal' AND operation = 0 AND reason IN ('duplicate', 'conflict')
       )
     UNION ALL
     SELECT
@@ -31,7 +32,11 @@ FROM
         line_units, line_quantities, line_amounts, avoided_units, avoided_quantities,
         list_cost, cost, charge, cost_avoided
     FROM entries
-    WHERE kind = 'reversal' AND reason IN ('duplicate', 'conflict')
+    WHERE kind = 'reversal' AND operation = 0 AND reason IN ('duplicate', 'conflict')
+)
+WHERE (record_topic, record_partition, record_offset) NOT IN
+(
+    SELECT toString(reverses_topic), reverses_partition, reverses_offset FROM entries WHERE kind = 'rerate'
 )
 GROUP BY record_topic, record_partition, record_offset, record_ordinal
 HAVING usage_rows != 1 OR reversal_rows != 1

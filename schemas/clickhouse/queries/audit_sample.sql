@@ -4,7 +4,7 @@
 (
     SELECT topic, partition, offset, ordinal
     FROM entries
-    WHERE kind = 'usage'
+    WHERE kind != 'reversal'
     ORDER BY cityHash64(topic, partition, offset, ordinal, {seed:UInt64})
     LIMIT {sample:UInt64}
 )

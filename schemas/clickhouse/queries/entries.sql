@@ -6,6 +6,7 @@ SELECT
     toUnixTimestamp64Milli(recorded_at) AS recorded_ms,
     toUnixTimestamp64Milli(log_time) AS log_ms,
     toString(topic) AS origin_topic, partition AS origin_partition, offset AS origin_offset, ordinal AS origin_ordinal,
+    transform(operation, {operations:Array(UInt64)}, {operation_ids:Array(String)}, '') AS operation_id,
     toString(reason) AS reason_name,
     toString(reverses_topic) AS reverses_topic_name, reverses_partition, reverses_offset, reverses_ordinal,
     toString(key) AS owner_key, toString(team) AS owner_team, toString(app) AS owner_app,
@@ -62,6 +63,6 @@ SELECT
     reported_amount, toString(reported_currency) AS reported_currency_code, toString(reported_source) AS reported_source_name,
     {{raw}}
 FROM entries
-WHERE operation = 0 AND ({{time}}) AND {{conditions}} AND {{after}}
+WHERE operation IN {operations:Array(UInt64)} AND ({{time}}) AND {{conditions}} AND {{after}}
 ORDER BY toStartOfFifteenMinutes(occurred_at) DESC, occurred_at DESC, topic DESC, partition DESC, offset DESC, ordinal DESC
 LIMIT {limit:UInt64}

@@ -1,7 +1,7 @@
 -- The first entry of each of some accounts before an instant and before a cut: a month that has to be closed first.
 SELECT toString({{account}}) AS account_id, toUnixTimestamp64Milli(min(occurred_at)) AS first_ms
 FROM entries
-WHERE operation = 0
+WHERE operation IN {operations:Array(UInt64)}
     AND occurred_at < fromUnixTimestamp64Milli({before:Int64}, 'UTC')
     AND {{account}} IN {accounts:Array(String)}
     AND offset < {cut_nexts:Array(UInt64)}[arrayFirstIndex(

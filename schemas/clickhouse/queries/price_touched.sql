@@ -10,7 +10,7 @@ SELECT
     toUnixTimestamp64Milli(max(occurred_at)) AS last_ms,
     toString(sum(toDecimal256(cost, 18))) AS amount
 FROM entries
-WHERE operation = 0 AND {{conditions}}
+WHERE operation IN {operations:Array(UInt64)} AND {{conditions}}
 GROUP BY provider_name, model_name, currency_code, slot
 HAVING entries != 0
 ORDER BY provider_name, model_name, slot, currency_code

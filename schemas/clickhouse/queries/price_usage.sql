@@ -26,7 +26,7 @@ SELECT
     sum(output_text_tokens) AS output_text,
     sum(output_reasoning_tokens) AS output_reasoning
 FROM entries
-WHERE operation = 0 AND outcome != 'not_billed' AND gateway_cache != 'hit' AND {{conditions}}
+WHERE operation IN {operations:Array(UInt64)} AND outcome != 'not_billed' AND gateway_cache != 'hit' AND {{conditions}}
 GROUP BY
     provider_name, model_name, tier_name, processing_name, speed_name, region_name, slot, is_told, geo_name
 HAVING entries != 0

@@ -1,6 +1,6 @@
 -- Rows that take back some entries: every column as it was posted, all that is summed negated, under the origin of the
 -- command that takes them back. The verbatim usage and context stay with the entry. Without the lease, which the
--- writer adds.
+-- writer adds. What an operation made anew is taken back as it is now, under the name of its record.
 SELECT
     e.* EXCEPT (write_before) REPLACE (
         fromUnixTimestamp64Milli({recorded_ms:Int64}, 'UTC') AS recorded_at,
@@ -17,10 +17,11 @@ SELECT
         ) AS ordinal,
         {batch_first:UInt64} AS batch_first,
         'reversal' AS kind,
-        e.topic AS reverses_topic,
-        e.partition AS reverses_partition,
-        e.offset AS reverses_offset,
-        e.ordinal AS reverses_ordinal,
+        toUInt64(0) AS operation,
+        if(e.kind = 'usage', e.topic, e.reverses_topic) AS reverses_topic,
+        if(e.kind = 'usage', e.partition, e.reverses_partition) AS reverses_partition,
+        if(e.kind = 'usage', e.offset, e.reverses_offset) AS reverses_offset,
+        if(e.kind = 'usage', e.ordinal, e.reverses_ordinal) AS reverses_ordinal,
         arrayElement(
             {reasons:Array(String)},
             indexOf(
@@ -51,7 +52,7 @@ SELECT
         '' AS context
     )
 FROM entries AS e
-WHERE e.kind = 'usage' AND e.offset IN {offsets:Array(UInt64)}
+WHERE e.kind != 'reversal' AND e.offset IN {offsets:Array(UInt64)}
   AND has(
       arrayZip({topics:Array(String)}, {partitions:Array(UInt32)}, {offsets:Array(UInt64)}, {ordinals:Array(UInt32)}),
       (toString(e.topic), e.partition, e.offset, e.ordinal)

@@ -30,5 +30,5 @@ SELECT
     sum(if({{measure}} = 0, toDecimal256(0, 18), arraySum(line -> line.3, part))) AS amount_sum
 FROM entries
 ARRAY JOIN {{parts}} AS part
-WHERE operation = 0 AND ({{time}}) AND {{conditions}} AND notEmpty(lines)
+WHERE operation IN {operations:Array(UInt64)} AND ({{time}}) AND {{conditions}} AND notEmpty(lines)
 GROUP BY bucket, groups, currency_code

@@ -10,5 +10,5 @@ SELECT
     {{rest}} AS rest_sums,
     sum(toDecimal256({{measure}}, 18)) AS amount_sum
 FROM entries
-WHERE operation = 0 AND ({{time}}) AND {{conditions}}
+WHERE operation IN {operations:Array(UInt64)} AND ({{time}}) AND {{conditions}}
 GROUP BY bucket, groups, currency_code

@@ -1,4 +1,4 @@
--- Usage entries with all that their cost was derived from, and what it was. Amounts, prices and quantities of lines are
+-- Entries, also those that operations made anew, with all that their cost was derived from, and what it was. Amounts, prices and quantities of lines are
 -- whole numbers of 10^-18.
 SELECT
     toString(topic) AS record_topic, partition AS record_partition, offset AS record_offset, ordinal AS record_ordinal,
@@ -27,4 +27,4 @@ SELECT
     reinterpretAsInt128(cost_avoided) AS cost_avoided_raw, reinterpretAsInt128(cost) AS cost_raw,
     reported_amount
 FROM entries
-WHERE kind = 'usage' AND {{conditions}}
+WHERE kind != 'reversal' AND {{conditions}}

@@ -2,7 +2,7 @@
 SELECT toString(unit) AS unit, sum(unpriced) AS entries
 FROM entries
 ARRAY JOIN unpriced_units AS unit
-WHERE operation = 0 AND unpriced != 0 AND ({{time}}) AND {{conditions}}
+WHERE operation IN {operations:Array(UInt64)} AND unpriced != 0 AND ({{time}}) AND {{conditions}}
 GROUP BY unit
 HAVING entries != 0
 ORDER BY unit
