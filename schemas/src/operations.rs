@@ -37,7 +37,7 @@ pub type Filters = BTreeMap<String, Vec<String>>;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are the fields of the usage event")]
-pub struct Setting {
+pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for UsageText {
     }
 }
 
-impl Setting {
+impl Facts {
     /// Whether it names nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -179,7 +179,7 @@ pub struct Call {
     /// Of which events; of all, where it is empty.
     pub event_ids: Vec<String>,
     /// What is put right.
-    pub set: Setting,
+    pub set: Facts,
     /// The operation that is taken back; 0 for none.
     pub reverts: u64,
     /// Why.
@@ -601,7 +601,7 @@ mod tests {
             to,
             filters: Filters::new(),
             event_ids: Vec::new(),
-            set: Setting::default(),
+            set: Facts::default(),
             reverts: 0,
             reason: "r".into(),
         }

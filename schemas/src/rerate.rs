@@ -15,7 +15,7 @@ use crate::entries::{
     row_id,
 };
 use crate::event::{Arena, json_value};
-use crate::operations::Setting;
+use crate::operations::Facts;
 use crate::posted::{PlaneLine, PostedRow};
 use crate::stored::{Parts, dimensions_text};
 
@@ -39,7 +39,7 @@ impl PostedRow {
         &self,
         book: &Book,
         book_position: u64,
-        setting: &Setting,
+        setting: &Facts,
     ) -> Result<Option<Self>, Unpostable> {
         let mut row = self.clone();
         setting.apply(&mut row);
@@ -55,7 +55,7 @@ impl PostedRow {
     }
 
     /// Prices what the row says was used, or what is put in the place of that.
-    fn price_quantities(&mut self, book: &Book, setting: &Setting) -> Result<(), Unpostable> {
+    fn price_quantities(&mut self, book: &Book, setting: &Facts) -> Result<(), Unpostable> {
         let row = self;
         let stored = row.stored();
         let mut parts = stored.parts().map_err(|error| Unpostable { detail: error.to_string() })?;
@@ -148,7 +148,7 @@ impl PostedRow {
     }
 
     /// What was used, as a price is asked for it.
-    fn normalized<'a>(&'a self, parts: Parts<'a>, setting: &Setting) -> Result<Normalized<'a>, Unpostable> {
+    fn normalized<'a>(&'a self, parts: Parts<'a>, setting: &Facts) -> Result<Normalized<'a>, Unpostable> {
         let is_reported_price = parts.lines.iter().any(|line| line.basis == "reported");
         let mut quantities = parts.quantities;
         let request = parts.lines.iter().find(|line| line.unit == Unit::Requests);

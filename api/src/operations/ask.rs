@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use ledger::event::Outcome as Owed;
 use schemas::caller::Caller;
-use schemas::operations::{Call, Filters, Known, Setting, What, check_usage, filter_names};
+use schemas::operations::{Call, Facts, Filters, Known, What, check_usage, filter_names};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -61,7 +61,7 @@ pub(crate) struct Correcting {
     #[serde(default)]
     event_ids: Vec<String>,
     /// What is put right.
-    set: Setting,
+    set: Facts,
     /// Why, as the corrected entries say it.
     reason: String,
     /// Only tell what would change.
@@ -222,7 +222,7 @@ pub(crate) async fn reprice(
 ) -> Result<Response, Problem> {
     Parameters::parse(&uri)?.finish([""; 0])?;
     let Repricing { from, to, filters, reason, dry_run } = body;
-    let call = call(What::Reprice, (&from, &to), filters, (Vec::new(), Setting::default()), reason)?;
+    let call = call(What::Reprice, (&from, &to), filters, (Vec::new(), Facts::default()), reason)?;
     carry_out(&service, &caller, call, dry_run).await
 }
 
@@ -327,7 +327,7 @@ async fn revert(
         what: What::Revert,
         filters: Filters::new(),
         event_ids: Vec::new(),
-        set: Setting::default(),
+        set: Facts::default(),
         reverts: known.started.operation,
         reason,
         ..known.started.call.clone()
@@ -367,7 +367,7 @@ fn call(
     what: What,
     (from, to): (&str, &str),
     mut filters: Filters,
-    (event_ids, set): (Vec<String>, Setting),
+    (event_ids, set): (Vec<String>, Facts),
     reason: String,
 ) -> Result<Call, Problem> {
     let from = instant("from", from, &TimeZone::UTC)?;
@@ -407,7 +407,7 @@ fn check_reason(reason: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_setting(set: &Setting) -> Result<(), Problem> {
+fn check_setting(set: &Facts) -> Result<(), Problem> {
     if set.is_empty() {
         return Err(Problem::parameter("set", "`set` names nothing to put right"));
     }
