@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use axum::http::StatusCode;
 use clickhouse::Row;
 use ledger::invoice::Month;
 use ledger::money::{Amount, Decimal};
@@ -17,7 +18,7 @@ use crate::invoices::Found;
 use crate::store::{Snapshot, Store};
 
 /// Charges that one export may have.
-const CHARGES_MAX: u64 = 1_000_000;
+const CHARGES_MAX: u64 = 200_000;
 
 /// One row of `invoice_charges.sql`, whose columns it names.
 #[derive(Clone, Debug, Row, Deserialize)]
@@ -87,6 +88,14 @@ pub(super) async fn read(store: &Snapshot, bounds: &Bounds, found: &Found) -> Re
                 .fold(statement, |statement, (name, sql)| statement.slot(name, &sql))
         })
         .await?;
+    if u64::try_from(rows.len()).unwrap_or(u64::MAX) >= CHARGES_MAX {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "export-too-large",
+            "The export is too large",
+            format!("the invoice has {CHARGES_MAX} charges or more; take its entries, or another format"),
+        ));
+    }
     let names = models(store, &rows).await?;
     let mut charges = Charges::new(&found.invoice.lines);
     for row in rows {

@@ -33,7 +33,7 @@ struct Derived {
     /// What entries come to by line, as far as no line of the invoice was compared with it.
     sums: BTreeMap<Key, (Decimal, Amount)>,
     rows: usize,
-    /// Amounts that are taken as they are recorded, because they were reported and not priced.
+    /// Amounts that are taken as they are recorded: what somebody reported, and what was missing to a minimum.
     recorded: u64,
 }
 
@@ -64,7 +64,10 @@ pub(super) fn run(options: &Verify) -> anyhow::Result<()> {
         derived.rows
     );
     if derived.recorded > 0 {
-        println!("{} amounts were reported to the ledger and are taken as they are", derived.recorded);
+        println!(
+            "{} amounts are taken as they are recorded: reported ones, and what was missing to a minimum",
+            derived.recorded
+        );
     }
     Ok(())
 }
