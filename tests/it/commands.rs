@@ -1,6 +1,6 @@
 //! Commands are carried out once, in order, against what those before them left; what cannot be is refused in words.
 
-use schemas::command::{Command, PublishPrices};
+use schemas::command::{Command, PublishPrices, SetOwners};
 
 use crate::world::World;
 
@@ -49,4 +49,26 @@ fn a_published_row_never_changes_and_a_later_version_begins_a_minute_after_its_c
     let (outcome, _) = world.command("same terms", &publish(vec![row("m@3", "3", "")], None));
     assert_eq!(outcome, "applied");
     assert_eq!(world.number("SELECT count() FROM model_rows WHERE row_id = 'm@3'"), 0);
+}
+
+/// The store's refusal is the command's: it changes nothing, and those after it are carried out.
+#[test]
+fn a_command_whose_rows_the_store_refuses_is_refused_and_does_not_stand_in_the_way() {
+    let world = World::start(1);
+    let _worker = world.worker();
+    world.wait_for_prices();
+    world.execute("ALTER TABLE owners ADD CONSTRAINT picky CHECK id != 'refused'");
+    let own = |key: &str| {
+        let row = format!(r#"[{{"key":"{key}","team":"search"}}]"#);
+        Command::SetOwners(SetOwners { rows: serde_json::from_str(&row).unwrap() })
+    };
+    let (outcome, detail) = world.command("bad", &own("refused"));
+    assert_eq!(
+        (outcome.as_str(), detail.contains("the store refuses its rows")),
+        ("refused", true),
+        "{detail}"
+    );
+    assert_eq!(world.command("good", &own("k")).0, "applied");
+    assert_eq!(world.number("SELECT count() FROM owners"), 1);
+    world.assert_audit_is_clean();
 }

@@ -9,6 +9,8 @@ mod resolve;
 mod reverse;
 mod tokens;
 
+use std::collections::HashSet;
+
 use ledger::event::Millis;
 use ledger::reject::Reason;
 use schemas::command::{Command, Envelope};
@@ -43,6 +45,7 @@ const TABLES: &[&str] = &[
 
 const EARLIER_PARTS: &str = include_str!("../../../schemas/clickhouse/queries/command_parts.sql");
 const EARLIER_OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome_before.sql");
+const OUTCOME: &str = include_str!("../../../schemas/clickhouse/queries/command_outcome.sql");
 
 /// Makes rows of commands.
 pub struct CommandMaker {
@@ -143,6 +146,23 @@ impl CommandMaker {
             Command::StepOperation(step) => self.step(place, &step),
             Command::ReverseRepeats(reverse) => self.reverse(place, &reverse),
         }
+    }
+
+    /// Whether the store refused the command's rows: it has just done so and holds none of them, or an earlier run said
+    /// so in `commands`, and whatever the store would take now, that stays.
+    fn was_refused(&self, place: &Place<'_>) -> Result<bool, MakeError> {
+        if place.is_held("commands", 0) {
+            let outcome = self
+                .store
+                .sequential(OUTCOME)
+                .param("topic", place.partition.topic.as_ref())
+                .param("offset", place.offset)
+                .fetch_one::<String>();
+            let outcome = self.store.block_on(outcome);
+            return Ok(outcome.map_err(|error| MakeError::State { detail: error.to_string() })? == "refused");
+        }
+        let holds_none = place.held.present.values().all(HashSet::is_empty);
+        Ok(holds_none && place.held.refused.contains(&place.offset))
     }
 
     fn already_decided(&self, place: &Place<'_>, command_id: &str) -> Result<bool, Refusal> {
@@ -264,6 +284,9 @@ impl CommandMaker {
     ) -> Result<Effect, MakeError> {
         let (outcome, effect) = if envelope.part < envelope.parts {
             ("part", Effect::default())
+        } else if self.was_refused(place)? {
+            let detail = "the store refuses its rows; the worker's log has the answer".to_owned();
+            ("refused", Effect { detail, ..Effect::default() })
         } else {
             match self.carry_out(place, envelope) {
                 Ok(effect) => ("applied", effect),
