@@ -89,8 +89,15 @@ impl Store {
 
     /// The store as it is now, which questions over entries are asked of.
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, Problem> {
-        let topic = Values::default().with("topic", Value::Text(COMMANDS_TOPIC.to_owned()));
-        let finished: Vec<Finished> = self.open(queries::OPERATIONS_FINISHED, topic).await?;
+        self.snapshot_before(u64::MAX).await
+    }
+
+    /// The store with those operations alone that were finished before an offset of the command log.
+    pub(crate) async fn snapshot_before(&self, offset: u64) -> Result<Snapshot, Problem> {
+        let before = Values::default()
+            .with("topic", Value::Text(COMMANDS_TOPIC.to_owned()))
+            .with("before", Value::Unsigned(offset));
+        let finished: Vec<Finished> = self.open(queries::OPERATIONS_FINISHED, before).await?;
         // What no operation posted bears 0.
         let (mut operations, mut ids) = (vec![0], vec![String::new()]);
         for Finished { operation, operation_id } in finished {

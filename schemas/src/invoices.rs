@@ -184,6 +184,15 @@ impl Months {
         Ok(Self { starts, end: start(after(last, time_zone)?, time_zone)?, time_zone: time_zone.to_owned() })
     }
 
+    /// All months that can have entries, up to `last`: what came late for any of them is billed with it.
+    ///
+    /// # Errors
+    /// As [`Months::new`].
+    pub fn up_to(last: Month, time_zone: &str) -> Result<Self, Error> {
+        // No event is older.
+        Self::new(Month::new(2015, 1).unwrap_or(last), last, time_zone)
+    }
+
     /// Where each month begins, in seconds since 1970.
     #[must_use]
     pub fn starts(&self) -> Vec<i64> {

@@ -205,8 +205,8 @@ const PLANES: [&str; 3] = ["list_cost", "cost", "charge"];
 pub struct Delta(BTreeMap<&'static str, BTreeMap<String, i128>>);
 
 impl Delta {
-    /// Adds the amounts of a row that is posted; `None` where a sum is too large for the ledger.
-    pub fn add(&mut self, row: &PostedRow) -> Option<()> {
+    /// Adds the amounts of a row that is posted. A sum that is too large is said to be so: it is shown and nothing more.
+    pub fn add(&mut self, row: &PostedRow) {
         let amounts = [
             (PLANES[0], &row.currency, row.list_cost),
             (PLANES[1], &row.currency, row.cost),
@@ -214,17 +214,23 @@ impl Delta {
         ];
         for (plane, currency, amount) in amounts {
             let sum = self.0.entry(plane).or_default().entry(currency.clone()).or_default();
-            *sum = sum.checked_add(amount)?;
+            // Beyond 38 digits, where it stays, no sum is a number any more.
+            *sum = if ledger::money::Amount::from_raw(*sum).is_some() {
+                sum.saturating_add(amount)
+            } else {
+                i128::MAX
+            };
         }
-        Some(())
     }
 
     /// The sums as decimals, without those that are nothing.
     #[must_use]
     pub fn texts(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         let text = |(currency, raw): (&String, &i128)| {
-            let amount = ledger::money::Amount::from_raw(*raw).filter(|amount| !amount.is_zero())?;
-            Some((currency.clone(), amount.to_string()))
+            let Some(amount) = ledger::money::Amount::from_raw(*raw) else {
+                return Some((currency.clone(), TOO_LARGE.to_owned()));
+            };
+            (!amount.is_zero()).then(|| (currency.clone(), amount.to_string()))
         };
         let plane = |(plane, sums): (&&'static str, &BTreeMap<String, i128>)| {
             ((*plane).to_owned(), sums.iter().filter_map(text).collect::<BTreeMap<_, _>>())
@@ -233,23 +239,25 @@ impl Delta {
     }
 }
 
+/// What stands in the place of a sum of more than 38 digits.
+const TOO_LARGE: &str = "too large";
+
 impl Outcome {
     /// Adds what another step did.
-    ///
-    /// # Errors
-    /// What cannot be read.
-    pub fn add(&mut self, other: &Self) -> Result<(), ledger::money::Error> {
+    pub fn add(&mut self, other: &Self) {
         self.entries += other.entries;
         self.unpostable += other.unpostable;
         for (plane, sums) in &other.delta {
             let plane = self.delta.entry(plane.clone()).or_default();
             for (currency, text) in sums {
                 let known = plane.get(currency).map_or("0", String::as_str);
-                let sum = Decimal::parse(known)?.checked_add(Decimal::parse(text)?)?;
-                plane.insert(currency.clone(), sum.to_string());
+                let sum = Decimal::parse(known).and_then(|known| known.checked_add(Decimal::parse(text)?));
+                plane.insert(
+                    currency.clone(),
+                    sum.map_or_else(|_| TOO_LARGE.to_owned(), |sum| sum.to_string()),
+                );
             }
         }
-        Ok(())
     }
 }
 
@@ -350,7 +358,7 @@ impl History {
             let Some(known) = all.get_mut(&stepped.operation) else { continue };
             known.steps_done += 1;
             known.moved_at = row.recorded_ms;
-            known.outcome.add(&stepped.outcome).map_err(|error| failed(&error))?;
+            known.outcome.add(&stepped.outcome);
             if stepped.last {
                 known.finished_at = Some(row.command_offset);
             }

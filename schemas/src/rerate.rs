@@ -152,8 +152,9 @@ impl PostedRow {
         let is_reported_price = parts.lines.iter().any(|line| line.basis == "reported");
         let mut quantities = parts.quantities;
         let request = parts.lines.iter().find(|line| line.unit == Unit::Requests);
-        // A request that only a price implied goes with that price.
-        if request.is_some_and(|line| is_implied(line.basis, line.quantity)) {
+        // A request that only a price implied goes with that price. Where the provider did not say what was used, the event
+        // may have counted it itself: it stays, and has no price rather than vanish.
+        if !self.usage.is_empty() && request.is_some_and(|line| is_implied(line.basis, line.quantity)) {
             quantities = without_requests(&quantities)?;
         }
         let mut flags = Flags::EMPTY;

@@ -337,6 +337,71 @@ fn a_repriced_closed_month_is_an_adjustment_on_the_next_invoice() {
     clean(&embedded);
 }
 
+/// All that a customer was billed for belonged to another: the first gets it back, the other one pays. Of the first
+/// nothing is left before October, and its credit must not get lost for that. Two September entries without a price, over
+/// which it was closed, get one in October, which has one without a price of its own: that one still speaks against closing.
+#[test]
+fn what_was_closed_and_is_put_right_is_billed_though_nothing_is_left_of_it_and_hides_nothing_else() {
+    let mut embedded = Embedded::start();
+    publish(&embedded, &json!([row("small@1", "2000", "8", None)]));
+    let account = |id: &str| json!({"id": id, "kind": "customer", "currency": "USD"});
+    let accounts = json!({"rows": [account("acme"), account("zen"), account("new")]});
+    assert_eq!(embedded.call(Method::POST, "/v1/accounts", &accounts).0, 200);
+    let other = |id: &str, model: &str, at: &str| {
+        event(id, "new", at, 1_000, 0).replace("\"small\"", &format!("\"{model}\""))
+    };
+    let events = [
+        event("s1", "acme", "2026-09-05T00:00:00Z", 1_000, 0),
+        event("s2", "zen", "2026-09-05T00:00:00Z", 500, 0),
+        event("o1", "acme", "2026-10-05T00:00:00Z", 2_000, 0),
+        other("s3", "later", "2026-09-05T00:00:00Z"),
+        other("s4", "later", "2026-09-06T00:00:00Z"),
+        other("o2", "never", "2026-10-06T00:00:00Z"),
+    ];
+    embedded.send(&[events.join("\n")], |_| ());
+    wait_for_events(&embedded, 6);
+    wait::until("a ledger that is complete", PATIENCE, || {
+        let spend = embedded.get("/v1/spend?quantities=false");
+        Ok(spend["complete_through"].is_string().then_some(()))
+    })
+    .unwrap();
+    let close = |account: &str, period: &str, accept: &[&str]| {
+        let body = json!({"account": account, "period": period, "accept": accept, "reason": "known"});
+        embedded.call(Method::POST, "/v1/invoices/close", &body)
+    };
+    for (account, accept, total) in
+        [("acme", &[][..], "2.00"), ("zen", &[], "1.00"), ("new", &["unpriced"], "0.00")]
+    {
+        let (status, september) = close(account, "2026-09", accept);
+        assert_eq!((status, &september["invoices"][0]["total"]), (200, &json!(total)), "{september}");
+    }
+
+    let call = json!({
+        "from": "2026-09-01", "to": "2026-10-01", "filters": {"customer": ["acme"]}, "set": {"customer": "zen"},
+        "reason": "it was zen's",
+    });
+    assert_eq!(embedded.call(Method::POST, "/v1/corrections", &call).0, 200);
+    let later = row("later@1", "3000", "8", None).to_string().replace("\"small\"", "\"later\"");
+    publish(&embedded, &json!([serde_json::from_str::<Value>(&later).unwrap()]));
+    let reprice =
+        json!({"from": "2026-09-01", "to": "2026-10-01", "filters": {"model": ["later"]}, "reason": "late"});
+    assert_eq!(embedded.call(Method::POST, "/v1/reprice", &reprice).0, 200);
+
+    // 2000 × 0.002 of its own, and September's 2 back.
+    let (status, october) = close("acme", "2026-10", &[]);
+    assert_eq!((status, &october["invoices"][0]["total"]), (200, &json!("2.00")), "{october}");
+    assert_eq!(october["invoices"][0]["lines"][1]["amount"], "-2.00", "{october}");
+    let (status, october) = close("zen", "2026-10", &[]);
+    assert_eq!((status, &october["invoices"][0]["total"]), (200, &json!("2.00")), "{october}");
+    let (status, problem) = close("new", "2026-10", &[]);
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(problem["blockers"]["new"][0]["what"], "unpriced", "{problem}");
+    // Late: 2 × 1000 × 0.003.
+    let (status, october) = close("new", "2026-10", &["unpriced"]);
+    assert_eq!((status, &october["invoices"][0]["total"]), (200, &json!("6.00")), "{october}");
+    clean(&embedded);
+}
+
 #[test]
 fn a_wrong_owner_outcome_and_quantity_are_put_right_and_move_with_their_counts() {
     let mut embedded = Embedded::start();

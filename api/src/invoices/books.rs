@@ -11,7 +11,7 @@ use schemas::queries;
 use schemas::registries::{self, AccountText, Change, Stored};
 use serde::Deserialize;
 
-use super::months;
+use super::no_bounds;
 use crate::bounds::{Bounds, Values};
 use crate::error::Problem;
 use crate::store::{Statement, Store};
@@ -141,17 +141,15 @@ impl Books {
         time_zone: &str,
     ) -> Result<Months, Problem> {
         let has_earlier = self.closed(kind, id).is_some_and(|closed| closed.range(..month).next().is_some());
-        let first = if has_earlier { FIRST_MONTH.unwrap_or(month) } else { month };
-        months(first, month, time_zone)
+        let months =
+            if has_earlier { Months::up_to(month, time_zone) } else { Months::new(month, month, time_zone) };
+        months.map_err(|error| no_bounds(&error))
     }
 
     fn closed(&self, kind: Kind, id: &str) -> Option<&BTreeMap<Month, Cut>> {
         self.closes.get(&(kind, id.to_owned()))
     }
 }
-
-/// No event is older.
-const FIRST_MONTH: Option<Month> = Month::new(2015, 1);
 
 /// How far each partition is posted without a gap.
 pub(crate) async fn positions(store: &Store) -> Result<Cut, Problem> {

@@ -12,6 +12,7 @@ use ledger::event::Millis;
 use ledger::invoice::Month;
 use schemas::command::{CloseMonth, Command};
 use schemas::invoices::{Accepted, Cut, InvoiceText, Months, account_column, settled_at};
+use schemas::log::COMMANDS_TOPIC;
 use schemas::queries;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -112,9 +113,9 @@ pub(crate) async fn close(
         // Repeats are looked for first, and the position is taken last: everything that is claimed to be there is before it.
         let swept = audit::sweep_before_close(&service, &caller).await?;
         let complete_through = completeness::complete_through(&service.store).await?;
-        // Operations are looked at before the position is taken, so that those that count lie before it whole.
-        let snapshot = service.store.snapshot().await?;
         let cut = positions(&service.store).await?;
+        // The operations that the worker will count.
+        let snapshot = service.store.snapshot_before(cut.next(COMMANDS_TOPIC, 0)).await?;
         let judge = Judge {
             service: &service,
             snapshot: &snapshot,

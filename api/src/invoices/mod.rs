@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use ledger::account::Kind;
 use ledger::event::Millis;
 use ledger::invoice::Month;
-use schemas::invoices::{InvoiceText, Months, Named, month_of};
+use schemas::invoices::{InvoiceText, Named, month_of};
 use schemas::queries;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -357,9 +357,4 @@ fn month(name: &str, text: &str) -> Result<Month, Problem> {
 /// A month that the calendar of an account has no bounds for.
 fn no_bounds(error: &schemas::invoices::Error) -> Problem {
     Problem::parameter("period", error.to_string())
-}
-
-/// The months of one account from its first entry that may be adjusted to the month itself.
-fn months(first: Month, last: Month, time_zone: &str) -> Result<Months, Problem> {
-    Months::new(first, last, time_zone).map_err(|error| no_bounds(&error))
 }

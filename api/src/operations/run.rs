@@ -35,7 +35,7 @@ pub(crate) struct Running(Arc<Mutex<HashSet<u64>>>);
 
 #[derive(clickhouse::Row, Deserialize)]
 struct Part {
-    body: String,
+    part_body: String,
 }
 
 impl Running {
@@ -89,7 +89,7 @@ pub(super) async fn revert(
         .with("topic", Value::Text(COMMANDS_TOPIC.to_owned()))
         .with("command_id", Value::Text(reverted.id.clone()));
     let parts: Vec<Part> = service.store.open(queries::OPERATION_BODY, values).await?;
-    let body: String = parts.into_iter().map(|part| part.body).collect();
+    let body: String = parts.into_iter().map(|part| part.part_body).collect();
     let original: StartOperation = serde_json::from_str(&body).map_err(|error| unreadable(&error))?;
     let cut = positions(&service.store).await?;
     start(service, caller, StartOperation { call, cut, slices: original.slices }).await

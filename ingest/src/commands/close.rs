@@ -100,21 +100,20 @@ impl CommandMaker {
     ) -> Result<(), Refusal> {
         let ids: Vec<String> = accounts.iter().map(|account| account.id.clone()).collect();
         let failed = |error: schemas::invoices::Error| Refusal::Refused(error.to_string());
-        let only = Months::new(month, month, &group.time_zone).map_err(failed)?;
-        let first = self.first_entries(kind, &ids, only.last_bounds().0, &command.cut, operations)?;
-        let first_months =
-            first.iter().filter_map(|entry| month_of(Millis(entry.first_ms), &group.time_zone));
-        let first_month = first_months.min().unwrap_or(month);
-        if group.is_first
-            && let Some(entry) = first.first()
-        {
-            let earlier = month_of(Millis(entry.first_ms), &group.time_zone).unwrap_or(month);
-            return Err(Refusal::Refused(format!(
-                "account {:?} has entries of {earlier}, which is not closed; close its months in order",
-                entry.account_id
-            )));
-        }
-        let months = Months::new(first_month, month, &group.time_zone).map_err(failed)?;
+        let months = if group.is_first {
+            let only = Months::new(month, month, &group.time_zone).map_err(failed)?;
+            let first = self.first_entries(kind, &ids, only.last_bounds().0, &command.cut, operations)?;
+            if let Some(entry) = first.first() {
+                let earlier = month_of(Millis(entry.first_ms), &group.time_zone).unwrap_or(month);
+                return Err(Refusal::Refused(format!(
+                    "account {:?} has entries of {earlier}, which is not closed; close its months in order",
+                    entry.account_id
+                )));
+            }
+            only
+        } else {
+            Months::up_to(month, &group.time_zone).map_err(failed)?
+        };
         let mut sums: HashMap<String, BTreeMap<String, Vec<Sum>>> = HashMap::new();
         for row in self.sums(kind, &ids, &months, (&command.cut, &group.before), operations)? {
             let (account, currency) = (row.account_id.clone(), row.currency_code.clone());

@@ -45,7 +45,7 @@ impl CommandMaker {
             )));
         }
         if call.what == What::Revert {
-            self.may_revert(&history, call.reverts)?;
+            self.may_revert(place, &history, command)?;
         }
         let steps = u32::try_from(command.slices.len())
             .map_err(|_| Refusal::Refused("the operation has too many steps".into()))?;
@@ -56,7 +56,13 @@ impl CommandMaker {
     }
 
     /// Whether an operation can be taken back: it is finished, was not taken back, and nothing has built upon it.
-    fn may_revert(&self, history: &History, reverts: u64) -> Result<(), Refusal> {
+    fn may_revert(
+        &self,
+        place: &Place<'_>,
+        history: &History,
+        command: &StartOperation,
+    ) -> Result<(), Refusal> {
+        let reverts = command.call.reverts;
         let refuse = |detail: String| Err(Refusal::Refused(detail));
         let Some(known) = history.get(reverts) else {
             return refuse(format!("there is no operation {reverts}"));
@@ -66,6 +72,12 @@ impl CommandMaker {
         }
         if let Some(by) = known.reverted_by.and_then(|by| history.get(by)) {
             return refuse(format!("operation {} was reverted before, by operation {}", known.id, by.id));
+        }
+        if !command.cut.reaches(&self.started(place, known)?.cut) {
+            return refuse(format!(
+                "the position is before that of operation {}; ask for it again",
+                known.id
+            ));
         }
         let query = self
             .store
@@ -222,8 +234,7 @@ impl<'a> Posting<'a> {
     /// A row that is held counts all the same: what a step did does not depend on which run did it.
     fn push(&mut self, row: &PostedRow) -> Result<(), Refusal> {
         self.effect.entry_rows.add(row.digest());
-        let sum = self.delta.add(row);
-        sum.ok_or_else(|| Refusal::Refused("the sum of the step does not fit the ledger".into()))?;
+        self.delta.add(row);
         if !self.place.is_held(TABLE, self.ordinal) {
             self.effect.posted.push(row);
         }

@@ -36,7 +36,14 @@ FROM
 )
 WHERE (record_topic, record_partition, record_offset) NOT IN
 (
-    SELECT toString(reverses_topic), reverses_partition, reverses_offset FROM entries WHERE kind = 'rerate'
+    SELECT toString(reverses_topic), reverses_partition, reverses_offset
+    FROM entries
+    WHERE kind = 'rerate'
+      AND event_hash IN
+      (
+          SELECT event_hash FROM entries
+          WHERE kind = 'reversal' AND operation = 0 AND reason IN ('duplicate', 'conflict')
+      )
 )
 GROUP BY record_topic, record_partition, record_offset, record_ordinal
 HAVING usage_rows != 1 OR reversal_rows != 1

@@ -1,4 +1,5 @@
--- The first entry of each of some accounts before an instant and before a cut: a month that has to be closed first.
+-- The first entry of each of some accounts before an instant and before a cut: a month that has to be closed first. An
+-- account whose entries come to nothing at all, because all were taken back or moved to others, has none.
 SELECT toString({{account}}) AS account_id, toUnixTimestamp64Milli(min(occurred_at)) AS first_ms
 FROM entries
 WHERE operation IN {operations:Array(UInt64)}
@@ -9,5 +10,5 @@ WHERE operation IN {operations:Array(UInt64)}
     AND {{conditions}}
     AND outcome != 'not_billed'
 GROUP BY account_id
-HAVING sum(attempts) > 0
+HAVING sum(attempts) != 0 OR sum(toDecimal256(charge, 18)) != 0 OR sum(unpriced) != 0
 ORDER BY account_id

@@ -1,5 +1,16 @@
 -- The usage entries of some records, and where operations made them anew, what stands in their place, as a reversal needs
--- to know them. Amounts are whole numbers of 10^-18.
+-- to know them. Amounts are whole numbers of 10^-18. What operations posted is looked for by the events' hashes, which
+-- have an index: there may be many millions of it.
+WITH hashes AS
+(
+    SELECT event_hash
+    FROM entries
+    WHERE kind = 'usage' AND offset IN {offsets:Array(UInt64)}
+        AND has(
+            arrayZip({topics:Array(String)}, {partitions:Array(UInt32)}, {offsets:Array(UInt64)}),
+            (toString(topic), partition, offset)
+        )
+)
 SELECT
     toString(if(kind = 'usage', topic, reverses_topic)) AS record_topic,
     if(kind = 'usage', partition, reverses_partition) AS record_partition,
@@ -11,6 +22,7 @@ SELECT
         SELECT reverses_topic, reverses_partition, reverses_offset, reverses_ordinal
         FROM entries
         WHERE kind = 'reversal' AND operation != 0 AND operation IN {operations:Array(UInt64)}
+            AND event_hash IN (SELECT event_hash FROM hashes)
     ) AS is_live,
     toString(topic) AS entry_topic, partition AS entry_partition, offset AS entry_offset, ordinal AS entry_ordinal,
     event_hash, content_hash,
@@ -35,7 +47,8 @@ WHERE
     )
     OR
     (
-        kind = 'rerate' AND operation IN {operations:Array(UInt64)} AND reverses_offset IN {offsets:Array(UInt64)}
+        kind = 'rerate' AND operation IN {operations:Array(UInt64)}
+        AND event_hash IN (SELECT event_hash FROM hashes) AND reverses_offset IN {offsets:Array(UInt64)}
         AND has(
             arrayZip({topics:Array(String)}, {partitions:Array(UInt32)}, {offsets:Array(UInt64)}),
             (toString(reverses_topic), reverses_partition, reverses_offset)
