@@ -2,6 +2,7 @@
 //! projections keep them.
 
 use schemas::invoices::invoice_of_entry_sql;
+use schemas::queries::like;
 
 use crate::bounds::{Conditions, Values};
 use crate::error::Problem;
@@ -220,22 +221,6 @@ impl Filter {
         let not = if self.is_negated { "NOT " } else { "" };
         format!("{not}({})", terms.join(" OR "))
     }
-}
-
-/// A pattern with `*` as SQL's LIKE writes it.
-fn like(pattern: &str) -> String {
-    let mut text = String::with_capacity(pattern.len() + 8);
-    for character in pattern.chars() {
-        match character {
-            '*' => text.push('%'),
-            '%' | '_' | '\\' => {
-                text.push('\\');
-                text.push(character);
-            }
-            other => text.push(other),
-        }
-    }
-    text
 }
 
 #[cfg(test)]

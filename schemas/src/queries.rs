@@ -203,6 +203,23 @@ queries! {
     AUDIT_QUARTERS: Open = "audit_quarters";
 }
 
+/// A pattern with `*` as SQL's LIKE writes it.
+#[must_use]
+pub fn like(pattern: &str) -> String {
+    let mut text = String::with_capacity(pattern.len() + 8);
+    for character in pattern.chars() {
+        match character {
+            '*' => text.push('%'),
+            '%' | '_' | '\\' => {
+                text.push('\\');
+                text.push(character);
+            }
+            other => text.push(other),
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
