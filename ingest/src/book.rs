@@ -53,13 +53,6 @@ pub struct Books {
     kept: Mutex<Vec<(u64, Arc<Book>)>>,
 }
 
-#[derive(clickhouse::Row, serde::Deserialize)]
-struct BookRow {
-    row_id: String,
-    body: String,
-    effective_from: Option<i64>,
-}
-
 impl Books {
     /// Books that are read from that store.
     #[must_use]
@@ -104,16 +97,9 @@ impl Books {
     fn prices(&self, through: u64) -> Result<PriceBook, MakeError> {
         let unreadable = |detail: String| MakeError::Book { through, detail };
         let query = self.store.sequential(BOOK).param("topic", COMMANDS_TOPIC).param("through", through);
-        let rows: Vec<BookRow> =
+        let rows: Vec<prices::BookRow> =
             self.store.block_on(query.fetch_all()).map_err(|error| unreadable(error.to_string()))?;
-        let mut parsed = Vec::with_capacity(rows.len());
-        for row in rows {
-            let mut model_row = prices::from_json(&row.body)
-                .map_err(|error| unreadable(format!("row {}: {error}", row.row_id)))?;
-            model_row.effective_from = row.effective_from.map(Millis);
-            parsed.push(model_row);
-        }
-        PriceBook::new(parsed).map_err(|error| unreadable(error.to_string()))
+        prices::book(&rows).map_err(unreadable)
     }
 
     fn registry<C: Change>(&self, through: u64) -> Result<C::State, MakeError> {

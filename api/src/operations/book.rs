@@ -1,37 +1,19 @@
 //! The book as it is now, by which a dry run prices: the one that the worker of the command log would take.
 
-use clickhouse::Row;
-use ledger::event::Millis;
 use ledger::in_force::Book;
-use ledger::prices::PriceBook;
 use schemas::log::COMMANDS_TOPIC;
-use schemas::queries;
 use schemas::registries::{self, AccountText, Change, MarkupText, OwnerText, Stored};
-use serde::Deserialize;
+use schemas::{prices, queries};
 
 use crate::bounds::{Value, Values};
 use crate::error::Problem;
 use crate::store::Store;
 
-#[derive(Row, Deserialize)]
-struct Published {
-    row_id: String,
-    body: String,
-    effective_from: Option<i64>,
-}
-
 /// Everything that commands have set until now.
 pub(super) async fn read(store: &Store) -> Result<Book, Problem> {
-    let rows: Vec<Published> = store.open(queries::BOOK_ROWS, values()).await?;
-    let mut parsed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut model_row = schemas::prices::from_json(&row.body)
-            .map_err(|error| unreadable(&format!("row {}: {error}", row.row_id)))?;
-        model_row.effective_from = row.effective_from.map(Millis);
-        parsed.push(model_row);
-    }
+    let rows: Vec<prices::BookRow> = store.open(queries::BOOK_ROWS, values()).await?;
     Ok(Book {
-        prices: PriceBook::new(parsed).map_err(|error| unreadable(&error.to_string()))?,
+        prices: prices::book(&rows).map_err(|error| unreadable(&error))?,
         markups: registry::<MarkupText>(store).await?,
         accounts: registry::<AccountText>(store).await?,
         owners: registry::<OwnerText>(store).await?,

@@ -1,27 +1,17 @@
 //! Publishes price rows. A published row never changes; what is new is checked as a book before it is in force.
 
-use ledger::event::Millis;
-use ledger::prices::ModelRow;
 use schemas::command::PublishPrices;
 use schemas::prices;
 use schemas::tables::PublishedRow;
 
 use super::{CommandMaker, Effect, Place, Refusal};
-use crate::worker::chain;
 
 const PUBLISHED: &str = include_str!("../../../schemas/clickhouse/queries/book_rows.sql");
-
-#[derive(clickhouse::Row, serde::Deserialize)]
-struct Published {
-    row_id: String,
-    body: String,
-    effective_from: Option<i64>,
-}
 
 impl CommandMaker {
     pub(super) fn publish(&self, place: &Place<'_>, command: &PublishPrices) -> Result<Effect, Refusal> {
         let query = self.store.sequential(PUBLISHED);
-        let published: Vec<Published> = self.store.block_on(
+        let published: Vec<prices::BookRow> = self.store.block_on(
             query.param("topic", place.partition.topic.as_ref()).param("through", place.offset).fetch_all(),
         )?;
         let count = u64::try_from(published.len()).unwrap_or(u64::MAX);
@@ -31,10 +21,9 @@ impl CommandMaker {
             )));
         }
         let mut before = Vec::with_capacity(published.len());
-        for Published { row_id, body, effective_from } in published {
-            let mut row = read_row(&body, &row_id)?;
-            row.effective_from = effective_from.map(Millis);
-            before.push(prices::Published { row, body });
+        for stored in published {
+            let row = stored.model_row().map_err(Refusal::Refused)?;
+            before.push(prices::Published { row, body: stored.body });
         }
         let publication = prices::prepare(&before, &command.rows, place.log_time)
             .map_err(|refused| Refusal::Refused(refused.to_string()))?;
@@ -67,8 +56,4 @@ impl CommandMaker {
         .to_string();
         Ok(effect)
     }
-}
-
-fn read_row(text: &str, name: &str) -> Result<ModelRow, Refusal> {
-    prices::from_json(text).map_err(|error| Refusal::Refused(format!("row {name}: {}", chain(&error))))
 }

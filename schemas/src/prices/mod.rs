@@ -13,6 +13,7 @@ mod openrouter;
 mod publication;
 mod row;
 mod steps;
+mod stored;
 mod text;
 mod versions;
 
@@ -23,4 +24,5 @@ pub use genai::BUNDLED as BUNDLED_GENAI_PRICES;
 pub use import::{Import, Options, Refusal, Summary};
 pub use publication::{Added, LATER_VERSION_AFTER_MS, Publication, Published, Refused, prepare};
 pub use row::{Error, from_json, list_from_json, same_terms, to_json};
+pub use stored::{BookRow, book};
 pub use versions::{Key, Versions};
