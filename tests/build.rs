@@ -1,4 +1,4 @@
-//! Compiles the library that makes a process's calls on files fail (`support/failing.rs`).
+//! Compiles the library that makes a process's renames of files fail (`support/failing.rs`).
 
 use std::env;
 use std::path::PathBuf;

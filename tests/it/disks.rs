@@ -47,7 +47,7 @@ fn a_disk_that_fails_when_a_part_is_renamed_loses_and_doubles_nothing() {
     world.wait_for_prices();
     let mut truth = some_traffic(&world, 1);
     world.wait_until_received(truth.received);
-    failures.begin("rename", "tmp_insert").unwrap();
+    failures.begin("tmp_insert").unwrap();
     truth.absorb(&some_traffic(&world, 2));
     worker.wait_for_line("Input/output error", PATIENCE).unwrap();
     failures.end().unwrap();

@@ -50,7 +50,7 @@ impl Engine {
         Self::start_in(&data, folder, arguments, |recipe| recipe)
     }
 
-    /// [`Self::start`] with calls on files that can be made to fail.
+    /// [`Self::start`] with renames of files that can be made to fail.
     pub fn start_under(failures: &Failures) -> Result<Self> {
         let folder = folder::fresh("engine")?;
         let data = folder.path().join("data");

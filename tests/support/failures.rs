@@ -1,4 +1,4 @@
-//! Calls on files that fail with EIO, in a process that was started with the library of `failing.rs`.
+//! Renames of files that fail with EIO, in a process that was started with the library of `failing.rs`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,16 +23,16 @@ impl Failures {
         Ok(Self { folder: folder::fresh("failures")? })
     }
 
-    /// The process of that recipe, with its calls under these failures.
+    /// The process of that recipe, with its renames under these failures.
     #[must_use]
     pub fn over(&self, recipe: Recipe) -> Recipe {
         recipe.variable("LD_PRELOAD", LIBRARY).variable("FAIL_WHEN", self.file())
     }
 
-    /// From now on calls of that name on paths with `part` in them fail, until [`Self::end`].
-    pub fn begin(&self, call: &str, part: &str) -> Result<()> {
+    /// From now on renames of files with `part` in their path fail, until [`Self::end`].
+    pub fn begin(&self, part: &str) -> Result<()> {
         let (new, file) = (self.folder.path().join("new"), self.file());
-        fs::write(&new, format!("{call} {part}\n"))?;
+        fs::write(&new, format!("{part}\n"))?;
         fs::rename(new, file).context("could not say what fails")
     }
 
@@ -42,6 +42,6 @@ impl Failures {
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.path().join("calls")
+        self.folder.path().join("renames")
     }
 }
