@@ -60,6 +60,15 @@ impl Parameters {
         })
     }
 
+    /// Refuses `limit` and `cursor`, for an answer that is the whole result.
+    pub(crate) fn without_pages(&self) -> Result<(), Problem> {
+        let Some(name) = self.names().find(|name| ["limit", "cursor"].contains(name)) else { return Ok(()) };
+        Err(Problem::parameter(
+            name,
+            "an export gives the whole result; leave out `limit` and `cursor`, or take `format=json`",
+        ))
+    }
+
     /// Takes `limit`: 1 to `max`, `default` where absent.
     pub(crate) fn limit(&mut self, default: u64, max: u64) -> Result<u64, Problem> {
         Ok(self.count("limit", max)?.unwrap_or(default))

@@ -79,13 +79,8 @@ pub(crate) async fn entries(
     let question = Question::of(&caller, uri.path(), uri.query());
     let mut parameters = Parameters::parse(&uri)?;
     let format = parameters.choice("format", FORMATS)?.unwrap_or(Format::Json);
-    if format != Format::Json
-        && let Some(name) = parameters.names().find(|name| ["limit", "cursor"].contains(name))
-    {
-        return Err(Problem::parameter(
-            name,
-            "an export gives the whole result; leave out `limit` and `cursor`, or take `format=json`",
-        ));
+    if format != Format::Json {
+        parameters.without_pages()?;
     }
     let limit = parameters.limit(ENTRIES_DEFAULT, ENTRIES_MAX)?;
     let after = parameters.one("cursor")?.map(|cursor| question.position(&cursor)).transpose()?;
