@@ -102,12 +102,8 @@ fn add(
     let group = groups.entry(key(new)).or_default();
     group.0 += 1;
     group.2 = group.2.checked_add(new.charge)?;
+    delta.take_back(old);
     delta.add(new);
-    let mut taken_back = old.clone();
-    taken_back.list_cost = old.list_cost.checked_neg()?;
-    taken_back.cost = old.cost.checked_neg()?;
-    taken_back.charge = old.charge.checked_neg()?;
-    delta.add(&taken_back);
     Some(())
 }
 

@@ -121,7 +121,7 @@ impl CommandMaker {
         let rows = self.rows(asked)?;
         let mut posting = Posting::new(place, command.operation, &start.call.reason);
         if start.call.what == What::Revert {
-            posting.revert(&rows, start.call.reverts)?;
+            posting.revert(&rows, start.call.reverts);
         } else {
             self.rerate(&mut posting, &rows, &start, pinned)?;
         }
@@ -140,7 +140,7 @@ impl CommandMaker {
         for row in rows {
             match row.again(&book, pinned, &start.call.set) {
                 Ok(None) => {}
-                Ok(Some(next)) => posting.replace(row, &next)?,
+                Ok(Some(next)) => posting.replace(row, &next),
                 Err(error) => {
                     tracing::warn!(
                         offset = row.offset,
@@ -208,38 +208,36 @@ impl<'a> Posting<'a> {
     }
 
     /// Takes an entry back and posts what it is now.
-    fn replace(&mut self, row: &PostedRow, next: &PostedRow) -> Result<(), Refusal> {
+    fn replace(&mut self, row: &PostedRow, next: &PostedRow) {
         self.outcome.entries += 1;
         let reversal = row.reversal(&self.step, self.ordinal);
-        self.push(&reversal)?;
+        self.push(&reversal);
         let successor = next.successor(&self.step, self.ordinal);
-        self.push(&successor)
+        self.push(&successor);
     }
 
     /// Takes back what an operation posted, and posts again what it took back.
-    fn revert(&mut self, rows: &[PostedRow], reverted: u64) -> Result<(), Refusal> {
+    fn revert(&mut self, rows: &[PostedRow], reverted: u64) {
         for row in rows {
             if row.operation == reverted {
                 self.outcome.entries += 1;
                 let reversal = row.reversal(&self.step, self.ordinal);
-                self.push(&reversal)?;
+                self.push(&reversal);
             } else {
                 let restored = row.successor(&self.step, self.ordinal);
-                self.push(&restored)?;
+                self.push(&restored);
             }
         }
-        Ok(())
     }
 
     /// A row that is held counts all the same: what a step did does not depend on which run did it.
-    fn push(&mut self, row: &PostedRow) -> Result<(), Refusal> {
+    fn push(&mut self, row: &PostedRow) {
         self.effect.entry_rows.add(row.digest());
         self.delta.add(row);
         if !self.place.is_held(TABLE, self.ordinal) {
             self.effect.posted.push(row);
         }
         self.ordinal += 1;
-        Ok(())
     }
 
     fn finish(self, command: &StepOperation, known: &Known) -> Result<Effect, Refusal> {

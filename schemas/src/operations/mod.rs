@@ -77,6 +77,7 @@ pub struct Call {
 mod tests {
     use super::*;
     use crate::invoices::Cut;
+    use crate::posted::PostedRow;
 
     fn call(from: i64, to: i64) -> Call {
         Call {
@@ -92,6 +93,28 @@ mod tests {
     }
 
     const QUARTER: i64 = 900_000;
+
+    #[test]
+    fn a_sum_of_more_than_38_digits_says_so_and_stays_so() {
+        let mut row = PostedRow { currency: "USD".into(), cost: i128::MAX / 2, ..PostedRow::default() };
+        let mut delta = Delta::default();
+        (0..3).for_each(|_| delta.add(&row));
+        assert_eq!(delta.texts()["cost"]["USD"], "too large");
+        delta.take_back(&row);
+        assert_eq!(delta.texts()["cost"]["USD"], "too large");
+
+        row.cost = 1_500_000_000_000_000_000;
+        let mut plain = Delta::default();
+        plain.add(&row);
+        plain.add(&row);
+        plain.take_back(&row);
+        let mut outcome = Outcome { delta: plain.texts(), ..Outcome::default() };
+        assert_eq!(outcome.delta["cost"]["USD"], "1.5");
+        outcome.add(&Outcome { delta: delta.texts(), ..Outcome::default() });
+        assert_eq!(outcome.delta["cost"]["USD"], "too large");
+        outcome.add(&Outcome { delta: plain.texts(), ..Outcome::default() });
+        assert_eq!(outcome.delta["cost"]["USD"], "too large");
+    }
 
     #[test]
     fn the_parts_of_an_operation_cover_its_period_once_and_hold_no_more_than_they_may() {

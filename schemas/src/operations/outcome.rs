@@ -29,6 +29,15 @@ pub struct Delta(BTreeMap<&'static str, BTreeMap<String, i128>>);
 impl Delta {
     /// Adds the amounts of a row that is posted. A sum that is too large is said to be so: it is shown and nothing more.
     pub fn add(&mut self, row: &PostedRow) {
+        self.put(row, |amount| amount);
+    }
+
+    /// Adds the amounts of a row that is taken back.
+    pub fn take_back(&mut self, row: &PostedRow) {
+        self.put(row, i128::saturating_neg);
+    }
+
+    fn put(&mut self, row: &PostedRow, signed: fn(i128) -> i128) {
         let amounts = [
             (PLANES[0], &row.currency, row.list_cost),
             (PLANES[1], &row.currency, row.cost),
@@ -38,7 +47,7 @@ impl Delta {
             let sum = self.0.entry(plane).or_default().entry(currency.clone()).or_default();
             // Beyond 38 digits, where it stays, no sum is a number any more.
             *sum = if ledger::money::Amount::from_raw(*sum).is_some() {
-                sum.saturating_add(amount)
+                sum.saturating_add(signed(amount))
             } else {
                 i128::MAX
             };
